@@ -1,0 +1,1 @@
+//! Backstay keeps a Kubernetes cluster restorable from Git.
