@@ -1,0 +1,142 @@
+//! What is known about kinds, as data: what is never collected, what is dropped, in which order it comes back.
+//!
+//! In: YAML through serde · Out: `CatalogSpec` · Touches: nothing
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration::Duration;
+use super::object::Json;
+use super::policy::KindPattern;
+
+/// Waves and rules. Every rule that matches an object counts; for `wave`, `ready` and sizes the last one wins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CatalogSpec {
+    /// Waves in order of restore. A catalog in a policy repository places new ones with `after`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveSpec>,
+    /// Rules in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSpec>,
+}
+
+/// Objects that a restore may apply together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaveSpec {
+    /// Name, as rules and reports use it.
+    pub name: String,
+    /// Name of the wave it follows. Absent: the one before it in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// What the wave is for, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// What is known about some kinds, or about those of their objects for which `when` is true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Name of the rule in reports, unique in its catalog.
+    pub name: String,
+    /// Kinds the rule is for.
+    #[schemars(length(min = 1))]
+    pub kinds: Vec<KindPattern>,
+    /// CEL expression over `object`; the rule counts only where it is true. Absent: always. Not with `pageSize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Reason why these objects are never collected. Without `when`, the kind is not even listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub never: Option<String>,
+    /// What the mirror leaves out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorRule>,
+    /// What a restore leaves out or changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreRule>,
+    /// Wave in which a restore applies the objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
+    /// What the next wave waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<ReadyRule>,
+    /// Objects per page when listed. Default: 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    /// Keeps `managedFields` in the archive, for kinds whose restore has to know who set a field. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_managed_fields: bool,
+    /// Where the knowledge comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// What the mirror leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MirrorRule {
+    /// Reason why the objects stay out of the mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<String>,
+    /// Fields left out: JSON pointers, each segment may hold the glob `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+}
+
+/// What a restore leaves out or changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreRule {
+    /// Reason why the objects are not restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<String>,
+    /// Fields left out: JSON pointers, each segment may hold the glob `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Fields set to fixed values, where the parent exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<SetField>,
+    /// Named rewriters of the program, for what data cannot say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrite: Vec<Rewriter>,
+}
+
+/// A field and its value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetField {
+    /// JSON pointer, each segment may hold the glob `*`.
+    pub path: String,
+    /// The value.
+    pub value: Json,
+}
+
+/// A change that data cannot say, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rewriter {
+    /// Drops node ports of a Service, but keeps those that a person set: named in `last-applied-configuration` or owned in `managedFields`.
+    ServiceNodePorts,
+    /// Drops the volumes and mounts of a Pod that carry legacy service-account tokens (`<account>-token-*`).
+    PodTokenVolumes,
+    /// Drops the legacy token Secrets (`<name>-token-*`) from a `ServiceAccount`.
+    ServiceAccountTokens,
+    /// Turns `preserveUnknownFields: true` of a `CustomResourceDefinition` into the schema field of `apiextensions.k8s.io/v1`.
+    CrdPreserveUnknownFields,
+    /// Maps the namespaces of role binding subjects.
+    SubjectNamespaces,
+}
+
+/// What the next wave waits for: kstatus, or a CEL expression over `object`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadyRule {
+    /// CEL expression over `object` that must become true. Absent: ready by the rules of kstatus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// How long to wait. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}

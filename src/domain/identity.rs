@@ -1,0 +1,77 @@
+//! Names of runs: which snapshot, policy and cluster.
+//!
+//! In: names, times, letters · Out: `SnapshotId`, `PolicyRef`, `ClusterRef` · Touches: nothing
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// Name of a snapshot: `<policy>-<UTC time>-<4 random letters>`, such as `shop-20261121t063000z-kwpa`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SnapshotId(String);
+
+impl SnapshotId {
+    /// Names a snapshot; `letters` are the four random ones.
+    pub fn new(policy: &str, started: Timestamp, letters: &str) -> Self {
+        let time = started.to_zoned(TimeZone::UTC).strftime("%Y%m%dt%H%M%Sz").to_string();
+        Self(format!("{policy}-{time}-{letters}"))
+    }
+
+    /// Accepts a name of lower-case letters, digits, `-` and `.`; nothing that could leave a folder.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (!text.is_empty() && text.len() <= 128 && text.chars().all(fine)).then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which policy, in which revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRef {
+    /// Name.
+    pub name: String,
+    /// SHA-256 of the policy's canonical JSON, lower-case hex.
+    pub digest: String,
+    /// Commit of the policy repository, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+/// Which cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterRef {
+    /// The name it was given, `--cluster-name`.
+    pub name: String,
+    /// Uid of namespace kube-system.
+    pub uid: String,
+    /// Version of the API server, such as `v1.36.1`.
+    pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_named_by_policy_time_and_letters() {
+        let id = SnapshotId::new("shop", "2026-11-21T06:30:00Z".parse().unwrap(), "kwpa");
+        assert_eq!(id.as_str(), "shop-20261121t063000z-kwpa");
+        assert_eq!(SnapshotId::parse(id.as_str()), Some(id));
+        assert_eq!(SnapshotId::parse("../x"), None);
+    }
+}

@@ -1,0 +1,216 @@
+//! What happened: to every kind, object and step, with reasons.
+//!
+//! In: results of the steps · Out: `BackupReport`, `RestoreReport` · Touches: nothing
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::identity::{ClusterRef, PolicyRef, SnapshotId};
+use super::object::ObjectKey;
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It has not started.
+    Pending,
+    /// It is at work.
+    Running,
+    /// It has ended; the outcome says how.
+    Finished,
+}
+
+/// How a run went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Everything that was asked for was done.
+    Complete,
+    /// Something is missing, and the report names it.
+    Partial,
+    /// There is no result.
+    Failed,
+}
+
+/// What became of one kind in a backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KindReport {
+    /// `deployments.apps`.
+    pub resource: String,
+    /// `apps/v1`.
+    pub version: String,
+    /// Count, or why not.
+    #[serde(flatten)]
+    pub result: KindResult,
+}
+
+/// Count of a kind, or why it was not collected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "result")]
+pub enum KindResult {
+    /// It was listed to the end.
+    Collected {
+        /// Objects taken into the snapshot.
+        objects: u64,
+    },
+    /// It was left out on purpose.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It could not be listed to the end; this makes the outcome Partial.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What happened in a backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupReport {
+    /// The snapshot's name.
+    pub snapshot: SnapshotId,
+    /// The policy.
+    pub policy: PolicyRef,
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// Where the run is.
+    pub phase: Phase,
+    /// How it went.
+    pub outcome: Outcome,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// Objects taken.
+    pub objects: u64,
+    /// Every kind that was seen, sorted.
+    pub kinds: Vec<KindReport>,
+    /// API groups whose discovery failed: `group/version` and the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub undiscovered: BTreeMap<String, String>,
+    /// Objects of collected kinds that were left out, counted by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
+    /// What became of each location, in the policy's order.
+    pub locations: Vec<LocationReport>,
+    /// What the reader should know although it is no failure, such as a pattern that matched nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What became of one location in a backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocationReport {
+    /// Name of the location.
+    pub location: String,
+    /// How it went there.
+    pub outcome: Outcome,
+    /// What was written, such as `commit 3f2a… (2 changed, 1 removed)`, or why nothing was.
+    pub detail: String,
+    /// Bytes sent.
+    #[serde(default)]
+    pub bytes: u64,
+}
+
+/// What happened in a restore.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Where the objects came from, such as `snapshot shop-… at location archive`.
+    pub source: String,
+    /// Where the run is.
+    pub phase: Phase,
+    /// How it went.
+    pub outcome: Outcome,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// Waves in the order they were applied.
+    pub waves: Vec<WaveReport>,
+    /// Objects that were left out before any wave, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<ObjectReport>,
+    /// Fixups in the order they ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixups: Vec<FixupReport>,
+    /// What the reader should know although it is no failure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// One wave of a restore.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveReport {
+    /// Name of the wave.
+    pub wave: String,
+    /// Objects, sorted by key.
+    pub objects: Vec<ObjectReport>,
+    /// Why the wave did not become ready in time, if so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_ready: Vec<ObjectReport>,
+}
+
+/// What happened to one object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectReport {
+    /// Identity after namespace mapping.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// What happened.
+    pub action: ObjectAction,
+    /// Why, where it is not plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What happened to one object of a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ObjectAction {
+    /// It was not there and is now.
+    Created,
+    /// It was there and was changed.
+    Updated,
+    /// It was there and equal.
+    Unchanged,
+    /// It was left as it is.
+    Skipped,
+    /// It could not be written.
+    Failed,
+}
+
+/// What happened in one fixup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FixupReport {
+    /// Name of the step.
+    pub name: String,
+    /// How it went.
+    pub outcome: FixupOutcome,
+    /// Objects it touched, sorted by key.
+    pub objects: Vec<ObjectKey>,
+    /// Why it failed or did nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How a fixup went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FixupOutcome {
+    /// It took effect, and that was seen.
+    Verified,
+    /// Nothing had to be done: the effect was there already, or `when` was true for no target.
+    NotNeeded,
+    /// It did not take effect, and `onError: Continue` let the run go on.
+    Warned,
+    /// It did not take effect.
+    Failed,
+    /// An earlier fixup failed, so it did not run.
+    NotRun,
+}

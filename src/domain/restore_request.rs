@@ -1,0 +1,208 @@
+//! What a human wants put back: the `RestoreRequest` document and its fixups.
+//!
+//! In: YAML through serde · Out: `RestoreSpec`, `FixupSpec` · Touches: nothing
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration::Duration;
+use super::hook::{HookUse, OnError};
+use super::object::Json;
+use super::selection::{LabelSelector, SelectSpec};
+
+/// Which state is put back, how, and what is mended afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreSpec {
+    /// Where the objects come from.
+    pub from: RestoreSource,
+    /// Which of them. Absent: all.
+    #[serde(default)]
+    pub select: SelectSpec,
+    /// New names of namespaces: `old: new`. Role binding subjects follow.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespace_mapping: BTreeMap<String, String>,
+    /// What happens to objects that exist already. Labels and annotations of namespaces are merged in every case but Fail.
+    #[serde(default)]
+    pub existing: Existing,
+    /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookUse>,
+    /// What is mended after the waves, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixups: Vec<FixupSpec>,
+}
+
+/// A state at a location: a snapshot of an archive or a commit of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreSource {
+    /// Name of the location.
+    pub location: String,
+    /// Snapshot name, or `latest` for the newest Complete one. Exactly one of `snapshot` and `commit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// Commit, tag or branch of a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Name of the cluster that was saved. Absent: the cluster restored into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+/// What happens to an object that exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Existing {
+    /// It stays as it is; the report says whether it differs.
+    #[default]
+    Skip,
+    /// It is changed to what was saved, by server-side apply.
+    Update,
+    /// Nothing is written at all; the report names every object that exists.
+    Fail,
+}
+
+/// One step that mends something after a restore. Exactly one of the actions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FixupSpec {
+    /// Name of the step in reports.
+    pub name: String,
+    /// CEL expression over `object`: only targets for which it is true are touched. Absent: all targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// How long the step may take, its verification included. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What a failure means: `Fail` ends the fixups, `Continue` goes on with a warning. Default: Fail.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// What the step does.
+    #[serde(flatten)]
+    pub action: FixupAction,
+}
+
+/// What a fixup does. Every action is verified: the object is read again until it shows the effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum FixupAction {
+    /// Sets and removes labels.
+    Label(MetadataFixup),
+    /// Sets and removes annotations.
+    Annotate(MetadataFixup),
+    /// Applies a JSON Patch or a merge patch.
+    Patch(PatchFixup),
+    /// Sets the number of replicas through the scale subresource.
+    Scale(ScaleFixup),
+    /// Deletes objects and waits until they are gone.
+    Delete(DeleteFixup),
+    /// Restarts a workload the way `kubectl rollout restart` does and waits for it.
+    Restart(RestartFixup),
+    /// Waits until objects are ready.
+    Wait(WaitFixup),
+}
+
+/// Labels or annotations to set and remove.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetadataFixup {
+    /// Which objects.
+    pub target: Target,
+    /// Keys and their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
+    /// Keys that must not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+}
+
+/// A change of fields. Exactly one of `json` and `merge`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PatchFixup {
+    /// Which objects.
+    pub target: Target,
+    /// JSON Patch (RFC 6902): a list of operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<Vec<Json>>,
+    /// JSON merge patch (RFC 7386): a mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Json>,
+}
+
+/// A number of replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScaleFixup {
+    /// Which workloads.
+    pub target: Target,
+    /// How many replicas.
+    pub replicas: u32,
+}
+
+/// Objects to delete.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteFixup {
+    /// Which objects.
+    pub target: Target,
+    /// What becomes of what they own. Default: Background.
+    #[serde(default)]
+    pub propagation: Propagation,
+}
+
+/// Workloads to restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestartFixup {
+    /// Which workloads.
+    pub target: Target,
+}
+
+/// What to wait for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaitFixup {
+    /// Which objects. At least one must match.
+    pub target: Target,
+    /// CEL expression over `object` that must become true. Absent: ready by the rules of kstatus.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+}
+
+/// Objects of one kind, by name or by label, in one namespace or in all that were restored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Target {
+    /// Group and version, such as `apps/v1`. Absent: the kind must be served by one group only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Kind, such as `StatefulSet`.
+    pub kind: String,
+    /// Namespace after mapping. Required for namespaced kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name. At least one of `name` and `labelSelector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<LabelSelector>,
+}
+
+/// What becomes of the objects that a deleted one owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Propagation {
+    /// They are deleted after it.
+    #[default]
+    Background,
+    /// They are deleted before it.
+    Foreground,
+    /// They stay.
+    Orphan,
+}
+
+/// How long a fixup may take when it says nothing.
+pub const DEFAULT_FIXUP_TIMEOUT: Duration = Duration::seconds(60);
