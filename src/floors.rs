@@ -14,7 +14,7 @@ fn plan() -> Vec<Room> {
     let text = fs::read_to_string(root.join("lib.rs")).unwrap();
     let mut open: Vec<String> = Vec::new();
     let mut rooms = Vec::new();
-    for line in text.lines().map(str::trim) {
+    for line in text.lines().map(|line| line.split(" //").next().unwrap_or_default().trim()) {
         if let Some(floor) = line.strip_prefix("pub mod ").and_then(|l| l.strip_suffix(" {")) {
             open.push(floor.to_owned());
         } else if line == "}" {

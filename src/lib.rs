@@ -4,29 +4,29 @@
 
 /// FLOOR 1: the nouns. No I/O, no async, no clock, no randomness.
 pub mod domain {
-    pub mod catalog;
-    pub mod change;
-    pub mod document;
-    pub mod duration;
-    pub mod hook;
-    pub mod identity;
-    pub mod location;
-    pub mod object;
-    pub mod policy;
-    pub mod report;
-    pub mod restore_request;
-    pub mod retention;
-    pub mod schedule;
-    pub mod selection;
-    pub mod snapshot;
+    pub mod duration; // how long
+    pub mod object; // an object of the cluster, unstructured
+    pub mod retention; // how long snapshots are kept
+    pub mod schedule; // when a policy runs
+    pub mod selection; // which objects are meant
+    pub mod hook; // what runs around a backup or restore
+    pub mod policy; // what is wanted saved
+    pub mod location; // where snapshots go
+    pub mod restore_request; // what is wanted back
+    pub mod catalog; // what is known about kinds
+    pub mod document; // one document of a policy repository
+    pub mod identity; // names of snapshots, policies, clusters
+    pub mod report; // what happened
+    pub mod snapshot; // one finished backup
+    pub mod change; // what is different
 }
 
 /// FLOOR 2: the doors to the world. Traits only.
 pub mod ports {
-    pub mod bucket;
-    pub mod clock;
-    pub mod cluster;
-    pub mod git;
+    pub mod bucket; // object storage
+    pub mod clock; // time and chance
+    pub mod cluster; // an API server
+    pub mod git; // Git repositories
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub struct LocationSpec {
     /// Public keys everything is encrypted to, at least one: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
     #[schemars(length(min = 1))]
     pub recipients: Vec<String>,
-    /// Whether Backstay may write and delete here. Default: ReadWrite.
+    /// Whether Backstay may write and delete here. Default: `ReadWrite`.
     #[serde(default)]
     pub access_mode: AccessMode,
     /// Object lock: every object written is retained this long by the storage. Absent: the bucket's own default.

@@ -140,7 +140,7 @@ impl Manifest {
     pub fn parse(value: Json) -> Result<Self, Malformed> {
         let map = value.as_object().ok_or(Malformed::NotAMapping)?;
         for field in ["apiVersion", "kind"] {
-            if !map.get(field).is_some_and(|v| v.as_str().is_some_and(|s| !s.is_empty())) {
+            if map.get(field).and_then(Json::as_str).is_none_or(str::is_empty) {
                 return Err(Malformed::Missing(field));
             }
         }

@@ -35,7 +35,7 @@ pub enum Error {
     /// 404, for an object or for a kind the server does not serve.
     #[error("not found: {0}")]
     NotFound(String),
-    /// 409 with reason AlreadyExists.
+    /// 409 with reason `AlreadyExists`.
     #[error("already exists")]
     AlreadyExists,
     /// Any other 409: another writer, or fields owned by other managers, which are named.
