@@ -19,9 +19,8 @@ azure_alive() { alive azurite; }
 azure_down() { stop azurite; }
 
 azure_up() {
-  mkdir -p "$DIR/work/azure"
   start azurite node "$(azurite)" --silent --disableTelemetry --inMemoryPersistence --skipApiVersionCheck \
-    --location "$DIR/work/azure" --blobHost 127.0.0.1 --blobPort "$(port azure)"
+    --blobHost 127.0.0.1 --blobPort "$(port azure)"
   wait_for 30 azurite azure_answers
 }
 

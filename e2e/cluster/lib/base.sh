@@ -10,7 +10,7 @@ export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/backstay-e2e
-SLOTS=/tmp/backstay-e2e-slots
+SLOTS=/tmp/backstay-e2e-slots-$EUID
 PARTS=(api node s3 git azure)
 export CACHE SLOTS PARTS CLUSTER
 

@@ -5,17 +5,23 @@
 # In: DIR, BRIDGE · Out: node_down, leftovers
 
 node_down() {
-  local pid
+  local groups
   stop kubelet
-  while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done < <(node_pids)
+  groups=$(container_cgroups) # before containerd, if it lives, forgets them
+  kill_node_pids
   stop containerd
-  while [[ -n $(node_pids) ]]; do
-    while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done < <(node_pids)
+  until [[ -z $(node_pids) ]]; do
+    kill_node_pids
     sleep 0.05
   done
   nest_down
-  remove_cgroups
+  remove_cgroups <<<"$groups"
   ip link del "$BRIDGE" 2>/dev/null || true
+}
+
+kill_node_pids() {
+  local pid
+  while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done < <(node_pids)
 }
 
 # node_pids: prints the pids of our containers' processes and of the shims that keep them.
@@ -38,12 +44,13 @@ container_cgroups() {
   done
 }
 
+# remove_cgroups: takes the folders to remove, one a line. The parent that all clusters share goes with the last one.
 remove_cgroups() {
   local group
   while read -r group; do
-    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
-    rmdir "$(dirname "$group")" 2>/dev/null || true # the one all clusters share: goes with the last
-  done < <(container_cgroups)
+    if [[ -d $group ]]; then find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+  done
+  if [[ $(echo "$SLOTS"/[0-9]*) == "$SLOTS/$SLOT" ]]; then rmdir /sys/fs/cgroup/{,*/}k8s.io 2>/dev/null || true; fi
 }
 
 # leftovers: prints whatever of this cluster is still on the machine; nothing if all is well.

@@ -107,7 +107,7 @@ YAML
 # controllers_up PREFIX HOME PORT-NAME: with a provisioner that binds claims to folders, where there is a node for them.
 controllers_up() {
   local pki=$2/pki inside=()
-  if [[ -z $1 ]] && nest_up; then inside=(nsenter --mount="$(nest_path)" --); fi
+  if [[ -z $1 ]] && alive nest; then inside=(nsenter --mount="$(nest_path)" --); fi
   start "${1:-kube-}controller-manager" "${inside[@]}" "$KUBE" kube-controller-manager \
     --kubeconfig "$pki/controllers.kubeconfig" --leader-elect=false --cert-dir "$pki" \
     --bind-address 127.0.0.1 --secure-port "$(port "$3")" \

@@ -19,8 +19,6 @@ git_down() { stop gitserver sshd; }
 git_up() {
   rm -rf "$DIR/git"
   mkdir -p "$DIR/git"
-  authority "$DIR/pki/s3-ca" backstay-e2e-s3-ca
-  certificate "$DIR/pki/s3-ca" "$DIR/pki/s3" /CN=localhost
   GITSERVER_PASSWORD=$GIT_PASSWORD start gitserver "$CACHE/bin/gitserver" -root "$DIR/git" -user "$GIT_USER" \
     -http "127.0.0.1:$(port git)" -https "127.0.0.1:$(port git-tls)" -cert "$DIR/pki/s3.crt" -key "$DIR/pki/s3.key"
   ssh_up
@@ -38,7 +36,7 @@ ssh_up() {
   printf '[127.0.0.1]:%d %s\n' "$(port ssh)" "$(cut -d' ' -f1,2 "$home/host.pub")" >"$home/known_hosts"
   ssh_settings >"$home/sshd_config"
   # As root, sshd insists on a folder under /run, which the nest has.
-  if nest_up; then inside=(nsenter --mount="$(nest_path)" --); fi
+  if alive nest; then inside=(nsenter --mount="$(nest_path)" --); fi
   start sshd "${inside[@]}" /usr/sbin/sshd -D -e -f "$home/sshd_config"
 }
 

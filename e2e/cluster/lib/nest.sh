@@ -2,7 +2,7 @@
 # The nest: a mount namespace of the cluster's own, in which its node lives. Whatever containerd and the kubelet
 # mount or leave in fixed places is seen in there only, and is gone when their last process is gone.
 #
-# In: DIR, root · Out: nest_up, nest_path, nest_down · Called by itself inside the nest: nest_line
+# In: DIR, root · Out: nest_possible, nest_up, nest_path, nest_down · Called by itself inside the nest: nest_line
 
 # Places that Kubernetes and containerd have wired in. Empty folders on the machine, filled in the nest only.
 NEST_PLACES=(/run/containerd /run/netns /run/sshd /var/lib/cni /var/lib/kubelet /var/log/containers)
@@ -10,10 +10,12 @@ NEST_PLACES=(/run/containerd /run/netns /run/sshd /var/lib/cni /var/lib/kubelet 
 NEST_SETTINGS=(vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys
   kernel/keys/root_maxbytes)
 
-# nest_up: true if there is a nest; makes one if that is possible.
+# nest_possible: true if this machine lets us make one.
+nest_possible() { am_root && unshare --mount true 2>/dev/null; }
+
+# nest_up: makes the nest, unless it is there.
 nest_up() {
-  am_root || return 1
-  alive nest && return
+  if alive nest; then return; fi
   mkdir -p "${NEST_PLACES[@]}" /tmp/hostpath_pv "$DIR/work/volumes" "$DIR/work/settings"
   rm -f "$DIR/run/nest.ready"
   start nest unshare --mount --propagation slave bash "$CLUSTER/lib/nest.sh" "$DIR"
@@ -23,7 +25,18 @@ nest_up() {
 # nest_path: prints the file by which nsenter finds the nest.
 nest_path() { printf '/proc/%d/ns/mnt' "$(pid_of nest)"; }
 
-nest_down() { stop nest; }
+# nest_down: whoever moved in with the node, and stays, would also keep the pods' networks: those go first.
+nest_down() {
+  local name file
+  for name in nest kube-controller-manager sshd; do
+    alive "$name" || continue
+    file=/proc/$(pid_of "$name")/ns/mnt
+    if [[ $(readlink "$file") != $(readlink /proc/self/ns/mnt) ]]; then
+      nsenter --mount="$file" sh -c 'umount --lazy /run/netns/*' 2>/dev/null || true
+    fi
+  done
+  stop nest
+}
 
 # nest_line DIR: lines the nest from inside and then keeps it.
 nest_line() {

@@ -4,19 +4,22 @@
 # In: DIR, SLOT, SUBNET, BRIDGE, KUBE, a running control plane · Out: node_missing, node_alive, node_up, node_down
 
 node_missing() {
-  am_root || echo "not root"
+  if ! am_root; then
+    echo "not root"
+    return
+  fi
+  nest_possible || echo "the kernel refuses to make a mount namespace"
   have containerd ctr runc ip ss || echo "containerd, runc or iproute2 is not installed (e2e/cluster/install)"
   [[ -x /usr/lib/cni/bridge ]] || echo "the CNI plugins are not installed (e2e/cluster/install)"
   [[ -x $CACHE/bin/pause && -x /bin/busybox ]] || echo "the images' programs are missing (e2e/cluster/install)"
   [[ -d /sys/fs/cgroup/memory || -e /sys/fs/cgroup/cgroup.controllers ]] || echo "no control groups"
-  [[ $(ip link add backstay-try type bridge 2>&1) == "" ]] || echo "the kernel refuses to make a bridge"
-  ip link del backstay-try 2>/dev/null || true
+  unshare --net ip link add backstay-try type bridge 2>/dev/null || echo "the kernel refuses to make a bridge"
 }
 
 node_alive() { alive nest && alive containerd && alive kubelet; }
 
 node_up() {
-  nest_up || die "no nest"
+  nest_up
   mkdir -p "$DIR/work/node"/{cni,plugins,pod-logs}
   ip link add "$BRIDGE" type bridge
   ip addr add "$SUBNET.1/24" dev "$BRIDGE"
@@ -80,6 +83,8 @@ containerRuntimeEndpoint: unix://$DIR/run/containerd.sock
 podLogsDir: $DIR/work/node/pod-logs
 volumePluginDir: $DIR/work/node/plugins
 resolvConf: ""
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
 cgroupDriver: cgroupfs
 cgroupsPerQOS: false
 enforceNodeAllocatable: []

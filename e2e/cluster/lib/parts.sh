@@ -1,38 +1,40 @@
 # shellcheck shell=bash
 # Brings parts up and takes them down. A part that runs is left alone; one that ran and died is cleaned away first.
 #
-# In: DIR, SLOT, the PART_missing, PART_alive, PART_up and PART_down of each part · Out: parts_up, parts_down
+# In: DIR, SLOT, the PART_missing, PART_alive, PART_up and PART_down of each part · Out: parts_up, parts_failed, parts_down
 
-# parts_up PART...: the services beside the control plane, which the node needs. False if a part failed.
+# parts_up PART...: side by side, but the node after the control plane, which it needs. Ask parts_failed how it went:
+# in a condition the shell would not stop a part at its first error.
 parts_up() {
-  local part failed=() pids=()
-  rm -f "$DIR"/run/*.failed
-  # First the part that others enter.
-  if am_root && ! alive nest && [[ " $* " =~ \ (api|node|git)\  ]]; then
+  local part api_job='' jobs=()
+  if have openssl; then services_pki; fi
+  # The nest comes first, because more than one part moves in.
+  if nest_possible && ! alive nest; then
     node_down
     nest_up
   fi
   for part in "${PARTS[@]}"; do
-    if [[ " $* " == *" $part "* && $part != node ]]; then
-      part_up "$part" &
-      pids+=($!)
-      if [[ $part == api ]]; then api_pid=$!; fi
-    fi
+    [[ " $* " == *" $part "* ]] || continue
+    if [[ $part == node && -n $api_job ]]; then wait "$api_job" || true; fi
+    part_up "$part" &
+    jobs+=($!)
+    if [[ $part == api ]]; then api_job=$!; fi
   done
-  if [[ " $* " == *" node "* ]]; then
-    if [[ -n ${api_pid:-} ]]; then wait "$api_pid" || true; fi
-    part_up node || true
-  fi
-  wait "${pids[@]}" || true
-  for part in "$DIR"/run/*.failed; do
-    part=${part##*/}
-    failed+=("${part%.failed}")
-  done
-  ((${#failed[@]} == 0)) || say "failed: ${failed[*]}"
-  ((${#failed[@]} == 0))
+  wait "${jobs[@]}" || true
 }
 
-# part_up PART: notes why if this machine cannot run it.
+# parts_failed PART...: prints those that should be up, but are not.
+parts_failed() {
+  local part
+  for part; do
+    grep -qs "^$part: " "$DIR/skipped" || part_alive "$part" || printf '%s ' "$part"
+  done
+}
+
+# part_alive PART: true if it came up to the end and its processes still run.
+part_alive() { [[ -e $DIR/run/$1.up ]] && "${1}_alive"; }
+
+# part_up PART: notes why if this machine cannot run it. Runs in a shell of its own, which ends if the part fails.
 part_up() {
   local part=$1 missing from=$SECONDS
   missing=$("${part}_missing")
@@ -41,15 +43,11 @@ part_up() {
     skip "$part" "${missing//$'\n'/; }"
     return
   fi
-  "${part}_alive" && return
-  : >"$DIR/run/$part.failed"
-  # In a shell of its own: a part that dies does not take the others with it.
-  (
-    set -e
-    "${part}_down"
-    "${part}_up"
-    rm -f "$DIR/run/$part.failed"
-  )
+  if part_alive "$part"; then return; fi
+  rm -f "$DIR/run/$part.up"
+  "${part}_down"
+  "${part}_up"
+  : >"$DIR/run/$part.up"
   say "up: $part ($((SECONDS - from)) s)"
 }
 
@@ -57,6 +55,6 @@ part_up() {
 parts_down() {
   local i
   for ((i = ${#PARTS[@]} - 1; i >= 0; i--)); do
-    if [[ " $* " == *" ${PARTS[i]} "* ]]; then "${PARTS[i]}_down"; fi
+    if [[ " $* " == *" ${PARTS[i]} "* ]]; then "${PARTS[i]}_down" && rm -f "$DIR/run/${PARTS[i]}.up"; fi
   done
 }

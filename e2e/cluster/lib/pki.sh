@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Makes certificate authorities, certificates and the kubeconfigs that carry them. Keys are P-256; all is for tests.
 #
-# In: DIR · Out: authority, certificate, kubeconfig
+# In: DIR · Out: authority, certificate, services_pki, kubeconfig
 
 # authority PATH NAME: makes PATH.crt and PATH.key, unless they are there.
 authority() {
@@ -16,6 +16,13 @@ certificate() {
   new_certificate "$2" -CA "$1.crt" -CAkey "$1.key" -subj "$3" \
     -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=clientAuth,serverAuth \
     -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc,IP:10.96.0.1'
+}
+
+# services_pki: the private authority that vouches for S3 and Git over HTTPS, and not for Kubernetes.
+services_pki() {
+  authority "$DIR/pki/s3-ca" backstay-e2e-s3-ca
+  certificate "$DIR/pki/s3-ca" "$DIR/pki/s3" /CN=localhost
+  cp "$DIR/pki/s3-ca.crt" "$DIR/s3-ca.crt"
 }
 
 # new_certificate PATH OPTION...: the certificate goes last, so that half a pair is never taken for a whole one.
