@@ -29,5 +29,11 @@ pub mod ports {
     pub mod git; // Git repositories
 }
 
+/// FLOOR 3: the verbs, in the order of the data.
+pub mod engine {
+    pub mod plan; // decides what is listed
+    pub mod collect; // lists it
+}
+
 #[cfg(test)]
 mod floors;

@@ -43,7 +43,10 @@ pub enum Error {
     Conflict(String),
     /// 410: the continue token has expired.
     #[error("the list has expired")]
-    Expired,
+    Expired {
+        /// Token with which the server would go on after the last page, in the present state instead of the first page's.
+        next: Option<String>,
+    },
     /// 400 and 422: the server does not take the object, and says which fields.
     #[error("invalid: {0}")]
     Invalid(String),
@@ -64,7 +67,7 @@ impl Error {
     /// When to try again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Conflict(_) | Self::Busy { .. } | Self::Expired => Retry::Soon,
+            Self::Conflict(_) | Self::Busy { .. } | Self::Expired { .. } => Retry::Soon,
             Self::Unreachable(_) | Self::NotFound(_) => Retry::Later,
             Self::Unauthorized(_)
             | Self::Forbidden(_)
