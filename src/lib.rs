@@ -6,6 +6,9 @@
 pub mod domain {
     pub mod duration; // how long
     pub mod object; // an object of the cluster, unstructured
+    pub mod field; // what is wrong with one field
+    pub mod pattern; // globs for kinds and names
+    pub mod labels; // label selectors
     pub mod retention; // how long snapshots are kept
     pub mod schedule; // when a policy runs
     pub mod selection; // which objects are meant

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
-use super::selection::LabelSelector;
+use super::labels::LabelSelector;
 
 /// A hook of a policy or restore: a `HookTemplate` by name, or one written in place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
 use super::hook::{HookUse, OnError};
+use super::labels::LabelSelector;
 use super::object::Json;
-use super::selection::{LabelSelector, SelectSpec};
+use super::selection::SelectSpec;
 
 /// Which state is put back, how, and what is mended afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,10 +2,10 @@
 //!
 //! In: `SelectSpec` · Out: `Selection` and its decisions · Touches: nothing
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::labels::LabelSelector;
 
 /// Which objects are meant. Everything is optional; an absent list means all, and an exclude always wins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,42 +41,4 @@ pub struct Patterns {
     /// Left out, whatever is taken in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-}
-
-/// A Kubernetes label selector: all conditions must hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelector {
-    /// Labels with these exact values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
-    /// Conditions on labels.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub match_expressions: Vec<LabelCondition>,
-}
-
-/// One condition on a label.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelCondition {
-    /// The label's key.
-    pub key: String,
-    /// How its value is compared.
-    pub operator: LabelOperator,
-    /// Values for `In` and `NotIn`; must be absent for `Exists` and `DoesNotExist`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-/// How a label's value is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LabelOperator {
-    /// The value is one of the given ones.
-    In,
-    /// The label is absent, or its value is none of the given ones.
-    NotIn,
-    /// The label is there.
-    Exists,
-    /// The label is absent.
-    DoesNotExist,
 }
