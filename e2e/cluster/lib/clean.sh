@@ -6,6 +6,7 @@
 
 node_down() {
   local groups
+  policies_down
   stop kubelet
   groups=$(container_cgroups) # before containerd, if it lives, forgets them
   kill_node_pids
@@ -55,11 +56,12 @@ remove_cgroups() {
 
 # leftovers: prints whatever of this cluster is still on the machine; nothing if all is well.
 leftovers() {
-  local found
+  local found name
   found=$(awk -v dir="$DIR/" 'index($5, dir) == 1 { print "mount: " $5 }' /proc/self/mountinfo)
   found+=$(node_pids | sed 's/^/process: /')
   found+=$(container_cgroups | sed 's/^/control group: /')
   if have ip; then found+=$(ip -o link show "$BRIDGE" 2>/dev/null | sed 's/^/link: /'); fi
+  if have nft && nft list table ip "$BRIDGE" >/dev/null 2>&1; then found+="nftables table: $BRIDGE"; fi
   if have ss && slot_busy; then found+="a port of slot $SLOT is still taken"; fi
   for name in "$DIR"/run/*.pid; do
     name=${name##*/}

@@ -10,7 +10,9 @@ api_missing() {
   [[ -x $KUBE ]] || echo "Kubernetes is not built: $KUBE (e2e/cluster/install, needs Go)"
 }
 
-api_processes() { echo kube-scheduler kube-controller-manager kube-apiserver second-controller-manager second-apiserver etcd; }
+api_processes() {
+  echo kube-scheduler kube-controller-manager kube-apiserver second-controller-manager second-apiserver etcd
+}
 
 api_alive() { alive etcd && alive kube-apiserver && alive kube-controller-manager && alive kube-scheduler; }
 
@@ -101,18 +103,22 @@ YAML
     --enable-aggregator-routing --kubelet-preferred-address-types Hostname \
     --audit-policy-file "$pki/audit-policy.yaml" --audit-log-path "$home/audit.log" \
     --max-requests-inflight 4000 --max-mutating-requests-inflight 2000
-  wait_for 60 "${1:-kube-}apiserver" answers "$url/readyz" --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key"
+  wait_for 60 "${1:-kube-}apiserver" answers "$url/readyz" --cacert "$pki/ca.crt" \
+    --cert "$pki/admin.crt" --key "$pki/admin.key"
 }
 
 # controllers_up PREFIX HOME PORT-NAME: with a provisioner that binds claims to folders, where there is a node for them.
 controllers_up() {
-  local pki=$2/pki inside=()
-  if [[ -z $1 ]] && alive nest; then inside=(nsenter --mount="$(nest_path)" --); fi
+  local pki=$2/pki folders=false inside=()
+  if [[ -z $1 ]] && alive nest; then
+    folders=true
+    inside=(nsenter --mount="$(nest_path)" --)
+  fi
   start "${1:-kube-}controller-manager" "${inside[@]}" "$KUBE" kube-controller-manager \
     --kubeconfig "$pki/controllers.kubeconfig" --leader-elect=false --cert-dir "$pki" \
     --bind-address 127.0.0.1 --secure-port "$(port "$3")" \
     --service-account-private-key-file "$pki/accounts.key" --root-ca-file "$pki/ca.crt" \
     --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key" \
-    --use-service-account-credentials --enable-hostpath-provisioner="$([[ -n ${inside[*]} ]] && echo true || echo false)" \
+    --use-service-account-credentials --enable-hostpath-provisioner="$folders" \
     --kube-api-qps 200 --kube-api-burst 400
 }

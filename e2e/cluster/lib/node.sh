@@ -36,17 +36,19 @@ node_up() {
     --hostname-override localhost --node-ip "$SUBNET.1"
   kubectl_in "$DIR" apply -f "$CLUSTER/lib/storage-class.yaml" >/dev/null
   wait_for 60 kubelet kubectl_in "$DIR" wait --for=condition=Ready node/localhost --timeout=2s
+  policies_up
 }
 
 # ctr_in ARGUMENT...: containerd's own client, in the name space that the kubelet uses.
 ctr_in() { ctr --address "$DIR/run/containerd.sock" --namespace k8s.io "$@"; }
 
 containerd_settings() {
+  local unused=io.containerd.snapshotter.v1
   cat <<TOML
 version = 2
 root = "$DIR/work/containerd"
 state = "$DIR/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = ["$unused.aufs", "$unused.btrfs", "$unused.devmapper", "$unused.zfs"]
 [grpc]
   address = "$DIR/run/containerd.sock"
 [plugins."io.containerd.internal.v1.opt"]

@@ -4,7 +4,7 @@
 # In: root and apt, if anything is missing · Out: install_packages
 
 PACKAGES=(
-  etcd-server etcd-client containerd runc containernetworking-plugins busybox-static iproute2
+  etcd-server etcd-client containerd runc containernetworking-plugins busybox-static iproute2 nftables
   radosgw ceph-mon ceph-osd ceph-common
   git openssh-server openssh-client openssl curl jq age zstd util-linux
   python3-venv

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Brings parts up and takes them down. A part that runs is left alone; one that ran and died is cleaned away first.
 #
-# In: DIR, SLOT, the PART_missing, PART_alive, PART_up and PART_down of each part · Out: parts_up, parts_failed, parts_down
+# In: DIR, SLOT, and each part's PART_missing, PART_alive, PART_up, PART_down
+# Out: parts_up, parts_failed, parts_down
 
 # parts_up PART...: side by side, but the node after the control plane, which it needs. Ask parts_failed how it went:
 # in a condition the shell would not stop a part at its first error.

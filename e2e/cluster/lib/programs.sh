@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Builds and installs what Debian does not have: Kubernetes, our two small servers, sops, kustomize, Azurite.
+# Builds and installs what Debian does not have: Kubernetes, our small programs, sops, kustomize, Azurite.
 #
 # In: CLUSTER, CACHE, Go, Python, npm · Out: install_programs, install_azurite, kube_path
 
@@ -19,6 +19,7 @@ install_programs() {
   if have go; then
     install_go_program gitserver
     install_go_program pause
+    install_go_program policies
     install_kube
     install_kustomize
   else
@@ -28,8 +29,7 @@ install_programs() {
 }
 
 install_go_program() {
-  (cd "$CLUSTER/$1" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$CACHE/bin/$1.new" .)
-  mv "$CACHE/bin/$1.new" "$CACHE/bin/$1"
+  (cd "$CLUSTER/$1" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$CACHE/bin/$1" .)
 }
 
 install_kube() {
@@ -39,7 +39,7 @@ install_kube() {
   version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$CLUSTER/kube/go.mod")
   say "building Kubernetes $version: about ten minutes the first time"
   mkdir -p "$(dirname "$target")"
-  for name in k8s.io/component-base/version k8s.io/client-go/pkg/version; do set -- "$@" -X "$name.gitVersion=$version"; done
+  for name in component-base/version client-go/pkg/version; do set -- "$@" -X "k8s.io/$name.gitVersion=$version"; done
   (cd "$CLUSTER/kube" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $*" -o "$target.new" .)
   mv "$target.new" "$target"
 }

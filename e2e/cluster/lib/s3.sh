@@ -78,7 +78,8 @@ s3_keys() {
 }
 
 s3_settings() {
-  local home=$DIR/work/s3
+  local home=$DIR/work/s3 secure
+  secure="ssl_endpoint=127.0.0.1:$(port s3-tls) ssl_certificate=$DIR/pki/s3.crt ssl_private_key=$DIR/pki/s3.key"
   cat <<CONF
 [global]
 fsid = $(s3_id)
@@ -110,7 +111,7 @@ osd pool default pg num = 4
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:$(port s3) ssl_endpoint=127.0.0.1:$(port s3-tls) ssl_certificate=$DIR/pki/s3.crt ssl_private_key=$DIR/pki/s3.key
+rgw frontends = beast endpoint=127.0.0.1:$(port s3) $secure
 rgw enable usage log = false
 CONF
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Gives each cluster on this machine a slot of its own: a number that decides ports, subnet and device names.
 #
-# In: DIR · Out: SLOT, SUBNET, BRIDGE, port NAME · State: DIR/slot and one file per slot in SLOTS, each naming the other
+# In: DIR · Out: SLOT, SUBNET, BRIDGE, port NAME
+# State: DIR/slot, and a file for the slot in SLOTS; each names the other
 
 # Ports lie below the range from which the kernel takes ports for outgoing connections, 100 for each slot.
 declare -A PORT_OFFSET=(
