@@ -52,10 +52,20 @@ part_up() {
   say "up: $part ($((SECONDS - from)) s)"
 }
 
-# parts_down PART...: in the reverse order.
+# parts_down PART...: side by side, but the node before the control plane.
 parts_down() {
-  local i
-  for ((i = ${#PARTS[@]} - 1; i >= 0; i--)); do
-    if [[ " $* " == *" ${PARTS[i]} "* ]]; then "${PARTS[i]}_down" && rm -f "$DIR/run/${PARTS[i]}.up"; fi
+  local part node_job='' jobs=()
+  for part in node azure git s3 api; do
+    [[ " $* " == *" $part "* ]] || continue
+    if [[ $part == api && -n $node_job ]]; then wait "$node_job"; fi
+    part_down "$part" &
+    jobs+=($!)
+    if [[ $part == node ]]; then node_job=$!; fi
   done
+  wait "${jobs[@]}"
+}
+
+part_down() {
+  "${1}_down"
+  rm -f "$DIR/run/$1.up"
 }
