@@ -34,6 +34,7 @@ pub mod ports {
 
 /// FLOOR 3: the verbs, in the order of the data.
 pub mod engine {
+    pub mod yaml; // text for people
     pub mod age; // sealed to public keys
     pub mod plan; // decides what is listed
     pub mod collect; // lists it
