@@ -36,6 +36,8 @@ pub mod ports {
 pub mod engine {
     pub mod yaml; // text for people
     pub mod age; // sealed to public keys
+    pub mod sops_value; // one encrypted value
+    pub mod sops; // one encrypted document
     pub mod plan; // decides what is listed
     pub mod collect; // lists it
 }
