@@ -6,6 +6,8 @@
 pub mod domain {
     pub mod duration; // how long
     pub mod object; // an object of the cluster, unstructured
+    pub mod path; // where in an object
+    pub mod cel; // a condition on an object
     pub mod field; // what is wrong with one field
     pub mod pattern; // globs for kinds and names
     pub mod labels; // label selectors

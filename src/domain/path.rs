@@ -1,0 +1,331 @@
+//! Where in an object: a JSON pointer (RFC 6901) whose segments may hold the glob `*`.
+//!
+//! In: text such as `/spec/ports/*/nodePort` · Out: `FieldPath` · Touches: nothing
+
+use std::fmt;
+
+use super::object::{Json, JsonMap};
+
+/// Fields of an object, by pointer. `*` stands for any characters within one segment, a lone `*` also for list elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPath {
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Name(String),
+    Glob(Vec<String>),
+}
+
+/// Why a text is not a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// No leading slash, or nothing behind it.
+    #[error("a field path is a JSON pointer such as /spec/replicas, not {0:?}")]
+    NotAPointer(String),
+    /// A tilde that is neither `~0` nor `~1`.
+    #[error("in a field path ~ is written ~0 and / is written ~1: {0:?}")]
+    BadEscape(String),
+    /// The path would take away what makes an object.
+    #[error("the field path {0:?} would remove the identity of the object")]
+    Identity(String),
+}
+
+impl FieldPath {
+    /// Reads a pointer. A literal `*` in a name cannot be written.
+    ///
+    /// # Errors
+    /// [`BadPath`]; also for paths that reach `/apiVersion`, `/kind`, `/metadata` itself or `/metadata/name`.
+    pub fn parse(text: &str) -> Result<Self, BadPath> {
+        let rest = text.strip_prefix('/').filter(|r| !r.is_empty());
+        let rest = rest.ok_or_else(|| BadPath::NotAPointer(text.into()))?;
+        let segments = rest.split('/').map(|s| segment(s, text)).collect::<Result<Vec<_>, _>>()?;
+        let path = Self { segments };
+        let identity = ["/apiVersion", "/kind", "/metadata", "/metadata/name"];
+        if identity.iter().any(|taken| path.matches(taken)) {
+            return Err(BadPath::Identity(text.into()));
+        }
+        Ok(path)
+    }
+
+    /// Removes the fields and says how many there were. A map of labels or annotations that becomes empty goes as well.
+    pub fn remove(&self, value: &mut Json) -> usize {
+        remove(&self.segments, value)
+    }
+
+    /// Sets the fields where their parent exists, and says how many were set.
+    ///
+    /// A segment with a glob reaches only what is there; a plain last segment is added to a mapping that lacks it.
+    pub fn set(&self, value: &mut Json, to: &Json) -> usize {
+        set(&self.segments, value, to)
+    }
+
+    /// Whether anything is at this path.
+    pub fn exists(&self, value: &Json) -> bool {
+        exists(&self.segments, value)
+    }
+
+    /// Whether the pointer names one of these fields.
+    pub fn matches(&self, pointer: &str) -> bool {
+        let names = unescaped(pointer);
+        names.len() == self.segments.len() && self.starts(&names)
+    }
+
+    /// Whether the pointer names one of these fields or something inside one.
+    pub fn covers(&self, pointer: &str) -> bool {
+        let names = unescaped(pointer);
+        names.len() >= self.segments.len() && self.starts(&names)
+    }
+
+    fn starts(&self, names: &[String]) -> bool {
+        self.segments.iter().zip(names).all(|(segment, name)| segment.takes(name))
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Name(name) => write!(f, "/{}", escape(name)),
+            Segment::Glob(parts) => {
+                write!(f, "/{}", parts.iter().map(|p| escape(p)).collect::<Vec<_>>().join("*"))
+            }
+        })
+    }
+}
+
+/// Writes a name as a segment of a JSON pointer.
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+impl Segment {
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::Name(own) => own == name,
+            Self::Glob(parts) => glob(parts, name),
+        }
+    }
+}
+
+/// Whether the text is the parts with anything between them.
+fn glob(parts: &[String], text: &str) -> bool {
+    let [first, middle @ .., last] = parts else { return false };
+    let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
+    for part in middle {
+        let Some(at) = rest.find(part.as_str()) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last.as_str())
+}
+
+fn segment(raw: &str, path: &str) -> Result<Segment, BadPath> {
+    let well_escaped = raw.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if !well_escaped {
+        return Err(BadPath::BadEscape(path.into()));
+    }
+    let name = unescape(raw);
+    Ok(if name.contains('*') {
+        Segment::Glob(name.split('*').map(Into::into).collect())
+    } else {
+        Segment::Name(name)
+    })
+}
+
+fn unescape(raw: &str) -> String {
+    raw.replace("~1", "/").replace("~0", "~")
+}
+
+fn unescaped(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(unescape).collect()
+}
+
+fn remove(path: &[Segment], value: &mut Json) -> usize {
+    let Some((segment, rest)) = path.split_first() else { return 0 };
+    if rest.is_empty() {
+        return remove_here(segment, value);
+    }
+    let mut removed = 0;
+    for_each(segment, value, &mut |child| removed += remove(rest, child));
+    if removed > 0
+        && let Segment::Name(name) = segment
+        && (name == "labels" || name == "annotations")
+        && let Some(map) = value.as_object_mut()
+        && map.get(name).and_then(Json::as_object).is_some_and(JsonMap::is_empty)
+    {
+        map.shift_remove(name);
+    }
+    removed
+}
+
+fn remove_here(segment: &Segment, value: &mut Json) -> usize {
+    match (value, segment) {
+        (Json::Object(map), Segment::Name(name)) => usize::from(map.shift_remove(name).is_some()),
+        (Json::Object(map), Segment::Glob(parts)) => {
+            let before = map.len();
+            map.retain(|key, _| !glob(parts, key));
+            before - map.len()
+        }
+        (Json::Array(list), _) => {
+            let before = list.len();
+            let mut index = 0;
+            list.retain(|_| {
+                index += 1;
+                !segment.takes(&(index - 1).to_string())
+            });
+            before - list.len()
+        }
+        _ => 0,
+    }
+}
+
+fn set(path: &[Segment], value: &mut Json, to: &Json) -> usize {
+    let Some((segment, rest)) = path.split_first() else { return 0 };
+    let mut done = 0;
+    if !rest.is_empty() {
+        for_each(segment, value, &mut |child| done += set(rest, child, to));
+        return done;
+    }
+    if let (Json::Object(map), Segment::Name(name)) = (&mut *value, segment) {
+        map.insert(name.clone(), to.clone());
+        return 1;
+    }
+    for_each(segment, value, &mut |child| {
+        *child = to.clone();
+        done += 1;
+    });
+    done
+}
+
+fn exists(path: &[Segment], value: &Json) -> bool {
+    let Some((segment, rest)) = path.split_first() else { return true };
+    match (value, segment) {
+        (Json::Object(map), Segment::Name(name)) => map.get(name).is_some_and(|child| exists(rest, child)),
+        (Json::Object(map), Segment::Glob(parts)) => {
+            map.iter().any(|(key, child)| glob(parts, key) && exists(rest, child))
+        }
+        (Json::Array(list), _) => {
+            list.iter().enumerate().any(|(i, child)| segment.takes(&i.to_string()) && exists(rest, child))
+        }
+        _ => false,
+    }
+}
+
+fn for_each(segment: &Segment, value: &mut Json, then: &mut dyn FnMut(&mut Json)) {
+    match (value, segment) {
+        (Json::Object(map), Segment::Name(name)) => {
+            if let Some(child) = map.get_mut(name) {
+                then(child);
+            }
+        }
+        (Json::Object(map), Segment::Glob(parts)) => {
+            map.iter_mut().filter(|(key, _)| glob(parts, key)).for_each(|(_, child)| then(child));
+        }
+        (Json::Array(list), _) => {
+            for (index, child) in list.iter_mut().enumerate() {
+                if segment.takes(&index.to_string()) {
+                    then(child);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn without(path: &str, mut value: Json) -> String {
+        FieldPath::parse(path).unwrap().remove(&mut value);
+        value.to_string()
+    }
+
+    #[test]
+    fn a_star_reaches_every_list_element_and_every_key() {
+        let ports = json!({"spec":{"ports":[{"port":80,"nodePort":30080},{"port":81}]}});
+        assert_eq!(
+            without("/spec/ports/*/nodePort", ports),
+            r#"{"spec":{"ports":[{"port":80},{"port":81}]}}"#
+        );
+        let data = json!({"data":{"ca.crt":"a","tls.crt":"b","tls.key":"c"}});
+        assert_eq!(without("/data/*.crt", data), r#"{"data":{"tls.key":"c"}}"#);
+    }
+
+    #[test]
+    fn a_slash_in_a_name_is_written_as_tilde_one() {
+        let object = json!({"metadata":{"name":"a","annotations":{"kubectl.kubernetes.io/x":"1","k":"v"}}});
+        assert_eq!(
+            without("/metadata/annotations/kubectl.kubernetes.io~1*", object),
+            r#"{"metadata":{"name":"a","annotations":{"k":"v"}}}"#
+        );
+    }
+
+    #[test]
+    fn annotations_that_became_empty_are_gone_but_those_that_were_empty_stay() {
+        let path = "/metadata/annotations/a";
+        assert_eq!(without(path, json!({"metadata":{"annotations":{"a":"1"}}})), r#"{"metadata":{}}"#);
+        let empty = json!({"metadata":{"annotations":{}}});
+        assert_eq!(without(path, empty), r#"{"metadata":{"annotations":{}}}"#);
+    }
+
+    #[test]
+    fn a_number_names_one_list_element() {
+        assert_eq!(without("/a/1", json!({"a":[1,2,3]})), r#"{"a":[1,3]}"#);
+        assert_eq!(without("/a/*", json!({"a":[1,2,3]})), r#"{"a":[]}"#);
+    }
+
+    #[test]
+    fn a_field_is_set_only_where_its_parent_is() {
+        let path = FieldPath::parse("/webhooks/*/sideEffects").unwrap();
+        let mut value = json!({"webhooks":[{"name":"a"},{"name":"b","sideEffects":"Some"}]});
+        assert_eq!(path.set(&mut value, &json!("None")), 2);
+        assert_eq!(
+            value.to_string(),
+            r#"{"webhooks":[{"name":"a","sideEffects":"None"},{"name":"b","sideEffects":"None"}]}"#
+        );
+        let mut other = json!({"spec":{}});
+        assert_eq!(path.set(&mut other, &json!("None")), 0);
+        assert_eq!(other.to_string(), r#"{"spec":{}}"#);
+    }
+
+    #[test]
+    fn removing_keeps_the_order_of_the_other_keys() {
+        assert_eq!(without("/b", json!({"c":1,"b":2,"a":3,"d":4})), r#"{"c":1,"a":3,"d":4}"#);
+    }
+
+    #[test]
+    fn a_pointer_is_covered_by_the_path_above_it() {
+        let path = FieldPath::parse("/spec/ports/*").unwrap();
+        assert!(path.covers("/spec/ports/0/nodePort") && path.matches("/spec/ports/0"));
+        assert!(!path.matches("/spec/ports/0/nodePort") && !path.covers("/spec/ports"));
+    }
+
+    #[test]
+    fn a_path_prints_as_it_was_written() {
+        for text in ["/spec/ports/*/nodePort", "/metadata/annotations/a.b~1c*", "/x~0y/*z*"] {
+            assert_eq!(FieldPath::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_pointer_or_takes_the_identity_is_refused() {
+        let bad =
+            ["", "/", "spec", "/a~2", "/a~", "/kind", "/metadata", "/*", "/metadata/*", "/metadata/n*e"];
+        let told: Vec<String> = bad.iter().map(|b| FieldPath::parse(b).unwrap_err().to_string()).collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        a field path is a JSON pointer such as /spec/replicas, not ""
+        a field path is a JSON pointer such as /spec/replicas, not "/"
+        a field path is a JSON pointer such as /spec/replicas, not "spec"
+        in a field path ~ is written ~0 and / is written ~1: "/a~2"
+        in a field path ~ is written ~0 and / is written ~1: "/a~"
+        the field path "/kind" would remove the identity of the object
+        the field path "/metadata" would remove the identity of the object
+        the field path "/*" would remove the identity of the object
+        the field path "/metadata/*" would remove the identity of the object
+        the field path "/metadata/n*e" would remove the identity of the object
+        "#);
+    }
+}
