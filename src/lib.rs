@@ -5,6 +5,7 @@
 /// FLOOR 1: the nouns. No I/O, no async, no clock, no randomness.
 pub mod domain {
     pub mod duration; // how long
+    pub mod identity; // names of snapshots, policies, clusters
     pub mod object; // an object of the cluster, unstructured
     pub mod path; // where in an object
     pub mod cel; // a condition on an object
@@ -14,13 +15,13 @@ pub mod domain {
     pub mod retention; // how long snapshots are kept
     pub mod schedule; // when a policy runs
     pub mod selection; // which objects are meant
+    pub mod related; // which cluster-scoped objects those need
     pub mod hook; // what runs around a backup or restore
     pub mod policy; // what is wanted saved
     pub mod location; // where snapshots go
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod document; // one document of a policy repository
-    pub mod identity; // names of snapshots, policies, clusters
     pub mod report; // what happened
     pub mod snapshot; // one finished backup
     pub mod change; // what is different

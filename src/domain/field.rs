@@ -46,11 +46,6 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// One segment of a JSON pointer, escaped as RFC 6901 says.
-pub fn segment(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 /// The candidate a misspelt word was probably meant to be.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::field::{FieldError, segment};
+use super::field::FieldError;
+use super::path::escape;
 
 /// A Kubernetes label selector: all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,7 +68,7 @@ impl LabelSelector {
             errors.push(FieldError::new("", "a label selector needs `matchLabels` or `matchExpressions`"));
         }
         for (key, value) in &self.match_labels {
-            let pointer = format!("/matchLabels/{}", segment(key));
+            let pointer = format!("/matchLabels/{}", escape(key));
             errors.extend(wrong_key(key).map(|e| FieldError::new(&pointer, e)));
             errors.extend(wrong_value(value).map(|e| FieldError::new(&pointer, e)));
         }

@@ -106,9 +106,11 @@ impl NameMatcher {
         self.0.iter().any(|glob| glob.matches(name))
     }
 
-    /// The patterns that match, as they were written.
-    pub fn matching<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |glob| glob.matches(name)).map(Glob::text)
+    /// The patterns that match none of these names, as they were written.
+    pub fn unmatched<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let mut left: Vec<&Glob> = self.0.iter().collect();
+        names.for_each(|name| left.retain(|glob| !glob.matches(name)));
+        left.into_iter().map(|glob| glob.text().to_owned()).collect()
     }
 
     /// Whether one of the patterns is `*`.
@@ -140,6 +142,17 @@ fn name_glob(pattern: &str) -> Result<Glob, BadPattern> {
     }
 }
 
+/// Why a text is no name of a namespace, if so: a DNS label.
+pub fn wrong_name(name: &str) -> Option<String> {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fine = (1..=63).contains(&name.len())
+        && name.chars().all(inside)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    (!fine)
+        .then(|| format!("{name:?} is no name of a namespace: at most 63 lower-case letters, digits and `-`"))
+}
+
 /// Patterns for kinds.
 ///
 /// A pattern is compared, all of it, with `resource.group` (`deployments.apps`; core: `pods`) and with the Kind
@@ -164,21 +177,22 @@ impl KindMatcher {
 
     /// Whether any pattern matches; never for an empty list.
     pub fn matches(&self, group: &str, kind: &str, plural: &str) -> bool {
-        self.matching(group, kind, plural).next().is_some()
+        self.0.iter().any(|glob| matches_kind(glob, (group, kind, plural)))
     }
 
-    /// The patterns that match, as they were written.
-    pub fn matching(&self, group: &str, kind: &str, plural: &str) -> impl Iterator<Item = &str> {
-        let mut names = vec![kind.to_owned()];
-        if group.is_empty() || OWN_GROUPS.contains(&group) {
-            names.push(plural.to_owned());
-        }
-        if !group.is_empty() {
-            names.push(format!("{plural}.{group}"));
-            names.push(format!("{kind}.{group}"));
-        }
-        self.0.iter().filter(move |glob| names.iter().any(|name| glob.matches(name))).map(Glob::text)
+    /// The patterns that match none of these kinds (group, Kind, plural), as they were written.
+    pub fn unmatched<'a>(&self, kinds: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<String> {
+        let mut left: Vec<&Glob> = self.0.iter().collect();
+        kinds.for_each(|kind| left.retain(|glob| !matches_kind(glob, kind)));
+        left.into_iter().map(|glob| glob.text().to_owned()).collect()
     }
+}
+
+fn matches_kind(glob: &Glob, (group, kind, plural): (&str, &str, &str)) -> bool {
+    glob.matches(kind)
+        || OWN_GROUPS.contains(&group) && glob.matches(plural)
+        || !group.is_empty()
+            && (glob.matches(&format!("{plural}.{group}")) || glob.matches(&format!("{kind}.{group}")))
 }
 
 fn kind_glob(pattern: &str) -> Result<Glob, BadPattern> {
