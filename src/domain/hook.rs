@@ -2,13 +2,16 @@
 //!
 //! In: YAML through serde · Out: `HookUse`, `HookSpec` · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
+use super::field::{FieldError, closest};
 use super::labels::LabelSelector;
+use super::path::escape;
+use super::pattern::NameMatcher;
 
 /// A hook of a policy or restore: a `HookTemplate` by name, or one written in place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -186,4 +189,133 @@ pub struct HttpHook {
     /// Method. Default: POST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+}
+
+impl HookUse {
+    /// Everything that is wrong with it, but for the template it names.
+    pub fn check(&self) -> Vec<FieldError> {
+        match (&self.template, &self.hook) {
+            (None, Some(hook)) => {
+                let mut errors: Vec<_> = hook.check().into_iter().map(|e| e.under("/hook")).collect();
+                if !self.parameters.is_empty() {
+                    errors.push(FieldError::new("/parameters", "only a `template` has parameters"));
+                }
+                errors
+            }
+            (Some(_), None) => Vec::new(),
+            _ => vec![FieldError::new("", "a hook needs exactly one of `template` and `hook`")],
+        }
+    }
+
+    /// What is wrong with the parameters for this template: unknown ones, missing ones.
+    pub fn check_parameters(&self, template: &HookTemplateSpec) -> Vec<FieldError> {
+        let known: BTreeSet<&str> = template.parameters.iter().map(|p| p.name.as_str()).collect();
+        let unknown = self.parameters.keys().filter(|name| !known.contains(name.as_str())).map(|name| {
+            let at = format!("/parameters/{}", escape(name));
+            let error = FieldError::new(at, format!("the template has no parameter `{name}`"));
+            match closest(name, known.iter().copied()) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        });
+        let missing = template.parameters.iter().filter(|p| p.default.is_none());
+        let missing = missing.filter(|p| !self.parameters.contains_key(&p.name)).map(|p| {
+            FieldError::new("/parameters", format!("the template needs the parameter `{}`", p.name))
+        });
+        unknown.chain(missing).collect()
+    }
+}
+
+/// Everything that is wrong with a list of hooks.
+pub fn check_uses(hooks: &[HookUse]) -> Vec<FieldError> {
+    let mut seen = BTreeSet::new();
+    let mut errors = Vec::new();
+    for (index, hook) in hooks.iter().enumerate() {
+        errors.extend(hook.check().into_iter().map(|e| e.under(&format!("/{index}"))));
+        if !seen.insert(&hook.name) {
+            errors.push(FieldError::new(
+                format!("/{index}/name"),
+                format!("there are two hooks `{}`", hook.name),
+            ));
+        }
+    }
+    errors
+}
+
+impl HookTemplateSpec {
+    /// Everything that is wrong with it.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors: Vec<_> = self.hook.check().into_iter().map(|e| e.under("/hook")).collect();
+        let mut known = BTreeSet::new();
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            if !known.insert(parameter.name.as_str()) {
+                let message = format!("there are two parameters `{}`", parameter.name);
+                errors.push(FieldError::new(format!("/parameters/{index}/name"), message));
+            }
+        }
+        for (pointer, text) in self.hook.texts() {
+            for name in uses(text).filter(|name| !known.contains(name)) {
+                let message = format!("`$({name})` is no parameter of the template");
+                errors.push(FieldError::new(format!("/hook{pointer}"), message));
+            }
+        }
+        errors
+    }
+}
+
+/// The names of the parameters a text uses: `a` and `b` in `$(a)-$(b)`.
+fn uses(text: &str) -> impl Iterator<Item = &str> {
+    text.split("$(").skip(1).filter_map(|rest| rest.split_once(')').map(|(name, _)| name)).filter(|name| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    })
+}
+
+impl HookSpec {
+    /// Everything that is wrong with it.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let given = [self.exec.is_some(), self.job.is_some(), self.scale.is_some(), self.http.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            errors.push(FieldError::new("", "a hook needs exactly one of `exec`, `job`, `scale` and `http`"));
+        }
+        if self.exec.is_some() && matches!(self.scope, HookScope::Run | HookScope::Namespace) {
+            errors.push(FieldError::new("/scope", "`exec` needs the scope `Pod` or `Workload`"));
+        }
+        for (index, text) in self.namespaces.iter().enumerate() {
+            if let Err(error) = NameMatcher::new(std::slice::from_ref(text)) {
+                errors.push(FieldError::new(format!("/namespaces/{index}"), error));
+            }
+        }
+        let labels = self.label_selector.iter().flat_map(LabelSelector::check);
+        errors.extend(labels.map(|e| e.under("/labelSelector")));
+        if self.timeout.is_some_and(|t| t.as_seconds() == 0) {
+            errors.push(FieldError::new("/timeout", "a timeout must be longer than 0s"));
+        }
+        if self
+            .http
+            .as_ref()
+            .is_some_and(|http| !http.url.starts_with("http://") && !http.url.starts_with("https://"))
+        {
+            errors.push(FieldError::new("/http/url", "the address must begin with `http://` or `https://`"));
+        }
+        errors
+    }
+
+    /// Every text in which parameters are replaced, with its pointer.
+    pub fn texts(&self) -> Vec<(String, &str)> {
+        let exec = self.exec.iter().flat_map(|exec| {
+            let container = exec.container.iter().map(|text| ("/exec/container".to_owned(), text.as_str()));
+            container.chain(numbered("/exec/command", &exec.command))
+        });
+        let job = self.job.iter().flat_map(|job| {
+            let image = [("/job/image".to_owned(), job.image.as_str())];
+            image.into_iter().chain(numbered("/job/command", &job.command))
+        });
+        let http = self.http.iter().map(|http| ("/http/url".to_owned(), http.url.as_str()));
+        numbered("/namespaces", &self.namespaces).chain(exec).chain(job).chain(http).collect()
+    }
+}
+
+fn numbered<'a>(at: &'static str, texts: &'a [String]) -> impl Iterator<Item = (String, &'a str)> {
+    texts.iter().enumerate().map(move |(index, text)| (format!("{at}/{index}"), text.as_str()))
 }

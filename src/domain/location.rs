@@ -4,8 +4,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::duration::Duration;
+use super::field::FieldError;
 
 /// A Git mirror or an object-storage archive: exactly one of the two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -111,4 +113,106 @@ pub enum AccessMode {
     ReadWrite,
     /// Snapshots are only read; backups and prunes are refused.
     ReadOnly,
+}
+
+impl LocationSpec {
+    /// Everything that is wrong with it, but for the recipients, which are read when they are used.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = match (&self.mirror, &self.archive) {
+            (Some(mirror), None) => mirror.check().into_iter().map(|e| e.under("/mirror")).collect(),
+            (None, Some(archive)) => archive.check().into_iter().map(|e| e.under("/archive")).collect(),
+            (Some(_), Some(_)) => {
+                let help = "make two locations of it";
+                vec![FieldError::new("", "a location is a `mirror` or an `archive`, not both").help(help)]
+            }
+            (None, None) => vec![FieldError::new("", "a location needs a `mirror` or an `archive`")],
+        };
+        for (index, recipient) in self.recipients.iter().enumerate() {
+            if self.recipients[..index].contains(recipient) {
+                errors.push(FieldError::new(format!("/recipients/{index}"), "this recipient is named twice"));
+            }
+        }
+        if self.archive.is_none() && self.retain_until.is_some() {
+            errors.push(FieldError::new("/retainUntil", "only an `archive` can lock its objects"));
+        }
+        errors
+    }
+}
+
+impl MirrorTarget {
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors: Vec<_> =
+            check_git_url(&self.url).map(|e| FieldError::new("/url", e)).into_iter().collect();
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+        let branch = &self.branch;
+        if branch.is_empty()
+            || branch.contains(odd)
+            || branch.contains("..")
+            || branch.starts_with(['-', '/'])
+        {
+            errors.push(FieldError::new("/branch", format!("{branch:?} is no name of a branch")));
+        }
+        if self.path.starts_with('/') || self.path.split('/').any(|part| part == ".." || part == ".git") {
+            let help = "write it as `backups/prod`";
+            errors
+                .push(FieldError::new("/path", format!("{:?} leaves the repository", self.path)).help(help));
+        }
+        errors
+    }
+}
+
+/// What is wrong with the address of a Git repository, if anything.
+fn check_git_url(text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("the address is empty".into());
+    }
+    let Some((scheme, _)) = text.split_once("://") else { return None };
+    if !["https", "http", "ssh", "file"].contains(&scheme) {
+        return Some(format!(
+            "`{scheme}://` is no address of a Git repository; use https, ssh, file or a path"
+        ));
+    }
+    credentials_or_garbage(text)
+}
+
+impl ArchiveTarget {
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors: Vec<_> = self.check_url().map(|e| FieldError::new("/url", e)).into_iter().collect();
+        let wrong = |text: &str| match Url::parse(text) {
+            Ok(url) if ["http", "https"].contains(&url.scheme()) => credentials_or_garbage(text),
+            _ => Some(format!("{text:?} is no http or https address")),
+        };
+        errors.extend(self.endpoint.as_deref().and_then(wrong).map(|e| FieldError::new("/endpoint", e)));
+        errors
+    }
+
+    fn check_url(&self) -> Option<String> {
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            return Some(format!(
+                "{:?} is no address of an archive; use s3://, gs://, az:// or file:///",
+                self.url
+            ));
+        };
+        let place = rest.split('/').next().unwrap_or_default();
+        match scheme {
+            "s3" | "gs" | "az" if place.is_empty() => Some(format!("{:?} names no bucket", self.url)),
+            "s3" | "gs" | "az" => credentials_or_garbage(&self.url),
+            "file" if !rest.starts_with('/') || rest.len() < 2 => {
+                Some(format!("{:?} is no absolute folder; write file:///var/backups", self.url))
+            }
+            "file" => None,
+            _ => Some(format!("`{scheme}://` is no archive; use s3://, gs://, az:// or file:///")),
+        }
+    }
+}
+
+/// Refuses what is no URL and what carries a password, without repeating it.
+fn credentials_or_garbage(text: &str) -> Option<String> {
+    match Url::parse(text) {
+        Err(error) => Some(format!("this is no address: {error}")),
+        Ok(url) if url.password().is_some() => Some(
+            "a password stands in the address; put it into a Secret and name that in `credentialsRef`".into(),
+        ),
+        Ok(_) => None,
+    }
 }

@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
-use super::hook::HookUse;
+use super::field::FieldError;
+use super::hook::{HookUse, check_uses};
+use super::path::FieldPath;
+use super::pattern::KindMatcher;
 use super::retention::Retention;
-use super::schedule::ConcurrencyPolicy;
-use super::selection::SelectSpec;
+use super::schedule::{ConcurrencyPolicy, Schedule, zone_named};
+use super::selection::{SelectSpec, Selection};
 
 /// What is backed up, when, for how long, and to which locations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -98,3 +101,94 @@ pub struct EncryptRule {
 
 /// The length a run may take when the policy says nothing.
 pub const DEFAULT_TIMEOUT: Duration = Duration::seconds(3_600);
+
+impl PolicySpec {
+    /// Everything that is wrong with it, but for the documents it names.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = self.check_schedule();
+        let select = Selection::compile(&self.select).err().unwrap_or_default();
+        errors.extend(select.into_iter().map(|e| e.under("/select")));
+        for (index, name) in self.locations.iter().enumerate() {
+            if self.locations[..index].contains(name) {
+                errors
+                    .push(FieldError::new(format!("/locations/{index}"), format!("`{name}` is named twice")));
+            }
+        }
+        errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
+        let retention = self.retention.iter().flat_map(Retention::check);
+        errors.extend(retention.map(|e| e.under("/retention")));
+        errors.extend(self.mirror.check().into_iter().map(|e| e.under("/mirror")));
+        for (index, rule) in self.encrypt.iter().enumerate() {
+            errors.extend(rule.check().into_iter().map(|e| e.under(&format!("/encrypt/{index}"))));
+        }
+        if self.timeout.is_some_and(|t| t.as_seconds() == 0) {
+            errors.push(FieldError::new("/timeout", "a timeout must be longer than 0s"));
+        }
+        errors
+    }
+
+    fn check_schedule(&self) -> Vec<FieldError> {
+        let zone = self.time_zone.as_deref();
+        let result = match &self.schedule {
+            Some(text) => Schedule::parse(text, zone).map(drop),
+            None => zone.map_or(Ok(()), |zone| zone_named(zone).map(drop)),
+        };
+        let mut errors = Vec::new();
+        if let Err(error) = result {
+            let at = if error.is_zone() { "/timeZone" } else { "/schedule" };
+            errors.push(FieldError::new(at, &error).help(error.help()));
+        }
+        let needs =
+            [("/startingDeadline", self.starting_deadline.is_some()), ("/jitter", self.jitter.is_some())];
+        for (at, _) in needs.into_iter().filter(|(_, given)| *given && self.schedule.is_none()) {
+            errors.push(FieldError::new(at, "has no meaning without a `schedule`"));
+        }
+        errors
+    }
+}
+
+impl MirrorRules {
+    /// Everything that is wrong with the patterns and pointers.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = check_kinds("/include", &self.include);
+        for (index, rule) in self.ignore.iter().enumerate() {
+            errors.extend(check_kinds(&format!("/ignore/{index}/kinds"), &rule.kinds));
+            for (field, text) in rule.fields.iter().enumerate() {
+                let at = format!("/ignore/{index}/fields/{field}");
+                if let Err(error) = FieldPath::parse(text) {
+                    errors.push(FieldError::new(at, error));
+                } else if ["/apiVersion", "/kind", "/metadata", "/metadata/name"].contains(&text.as_str()) {
+                    errors.push(FieldError::new(at, format!("`{text}` is what an object is found by")));
+                }
+            }
+        }
+        errors
+    }
+}
+
+impl EncryptRule {
+    /// Everything that is wrong with the patterns and field names.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = check_kinds("/kinds", &self.kinds);
+        for (index, field) in self.fields.iter().enumerate() {
+            let at = format!("/fields/{index}");
+            if ["apiVersion", "kind", "metadata"].contains(&field.as_str()) {
+                errors.push(FieldError::new(at, format!("`{field}` must stay readable")));
+            } else if field.is_empty() || field.contains('/') {
+                let help = "write `spec`; all of it is encrypted then";
+                errors.push(FieldError::new(at, format!("{field:?} is no top-level field")).help(help));
+            }
+        }
+        errors
+    }
+}
+
+/// Everything that is wrong with a list of kind patterns.
+pub fn check_kinds(pointer: &str, patterns: &[KindPattern]) -> Vec<FieldError> {
+    let each = patterns.iter().enumerate();
+    each.filter_map(|(index, text)| {
+        let error = KindMatcher::new(std::slice::from_ref(text)).err()?;
+        Some(FieldError::new(format!("{pointer}/{index}"), error))
+    })
+    .collect()
+}

@@ -2,16 +2,21 @@
 //!
 //! In: YAML through serde · Out: `RestoreSpec`, `FixupSpec` · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cel::Expression;
 use super::duration::Duration;
-use super::hook::{HookUse, OnError};
-use super::labels::LabelSelector;
+use super::field::FieldError;
+use super::hook::{HookUse, OnError, check_uses};
+use super::identity::SnapshotId;
+use super::labels::{LabelSelector, wrong_key, wrong_value};
 use super::object::Json;
-use super::selection::SelectSpec;
+use super::path::escape;
+use super::pattern::wrong_name;
+use super::selection::{SelectSpec, Selection};
 
 /// Which state is put back, how, and what is mended afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -207,3 +212,143 @@ pub enum Propagation {
 
 /// How long a fixup may take when it says nothing.
 pub const DEFAULT_FIXUP_TIMEOUT: Duration = Duration::seconds(60);
+
+impl RestoreSpec {
+    /// Everything that is wrong with it, but for the documents it names.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors: Vec<_> = self.from.check().into_iter().map(|e| e.under("/from")).collect();
+        let select = Selection::compile(&self.select).err().unwrap_or_default();
+        errors.extend(select.into_iter().map(|e| e.under("/select")));
+        errors.extend(self.check_mapping().into_iter().map(|e| e.under("/namespaceMapping")));
+        errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
+        let mut seen = BTreeSet::new();
+        for (index, fixup) in self.fixups.iter().enumerate() {
+            let at = format!("/fixups/{index}");
+            errors.extend(fixup.check().into_iter().map(|e| e.under(&at)));
+            if !seen.insert(&fixup.name) {
+                errors.push(FieldError::new(at + "/name", format!("there are two fixups `{}`", fixup.name)));
+            }
+        }
+        errors
+    }
+
+    fn check_mapping(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+        for (old, new) in &self.namespace_mapping {
+            let at = format!("/{}", escape(old));
+            errors.extend(
+                [old, new].into_iter().filter_map(|n| wrong_name(n)).map(|e| FieldError::new(&at, e)),
+            );
+            if let Some(other) = taken.insert(new, old) {
+                errors.push(FieldError::new(&at, format!("`{other}` and `{old}` both become `{new}`")));
+            }
+        }
+        errors
+    }
+}
+
+impl RestoreSource {
+    fn check(&self) -> Vec<FieldError> {
+        match (&self.snapshot, &self.commit) {
+            (Some(name), None) if SnapshotId::parse(name).is_none() => {
+                let help = "`latest`, or a name as `backstay snapshots` prints it";
+                vec![FieldError::new("/snapshot", format!("{name:?} is no name of a snapshot")).help(help)]
+            }
+            (Some(_), None) | (None, Some(_)) => Vec::new(),
+            _ => vec![FieldError::new("", "a source needs exactly one of `snapshot` and `commit`")],
+        }
+    }
+}
+
+impl FixupSpec {
+    /// Everything that is wrong with it.
+    pub fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if let Some(error) = self.when.as_deref().and_then(|text| Expression::parse(text).err()) {
+            errors.push(FieldError::new("/when", error));
+        }
+        if self.timeout.is_some_and(|t| t.as_seconds() == 0) {
+            errors.push(FieldError::new("/timeout", "a timeout must be longer than 0s"));
+        }
+        let (name, target, found) = match &self.action {
+            FixupAction::Label(fixup) => ("label", &fixup.target, fixup.check(&wrong_value)),
+            FixupAction::Annotate(fixup) => ("annotate", &fixup.target, fixup.check(&|_| None)),
+            FixupAction::Patch(fixup) => ("patch", &fixup.target, fixup.check()),
+            FixupAction::Scale(fixup) => ("scale", &fixup.target, Vec::new()),
+            FixupAction::Delete(fixup) => ("delete", &fixup.target, Vec::new()),
+            FixupAction::Restart(fixup) => ("restart", &fixup.target, Vec::new()),
+            FixupAction::Wait(fixup) => ("wait", &fixup.target, fixup.check()),
+        };
+        errors.extend(found.into_iter().map(|e| e.under(&format!("/{name}"))));
+        errors.extend(target.check().into_iter().map(|e| e.under(&format!("/{name}/target"))));
+        errors
+    }
+}
+
+impl MetadataFixup {
+    fn check(&self, wrong: &dyn Fn(&str) -> Option<String>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.set.is_empty() && self.remove.is_empty() {
+            errors.push(FieldError::new("", "it needs `set` or `remove`"));
+        }
+        for (key, value) in &self.set {
+            let at = format!("/set/{}", escape(key));
+            errors.extend(
+                [wrong_key(key), wrong(value)].into_iter().flatten().map(|e| FieldError::new(&at, e)),
+            );
+        }
+        for (index, key) in self.remove.iter().enumerate() {
+            let at = format!("/remove/{index}");
+            errors.extend(wrong_key(key).map(|e| FieldError::new(&at, e)));
+            if self.set.contains_key(key) {
+                errors.push(FieldError::new(at, format!("`{key}` is set and removed")));
+            }
+        }
+        errors
+    }
+}
+
+impl PatchFixup {
+    fn check(&self) -> Vec<FieldError> {
+        match (&self.json, &self.merge) {
+            (Some(steps), None) => {
+                let wrong =
+                    |step: &Json| serde_json::from_value::<json_patch::PatchOperation>(step.clone()).err();
+                let each = steps.iter().enumerate();
+                each.filter_map(|(i, s)| wrong(s).map(|e| FieldError::new(format!("/json/{i}"), e))).collect()
+            }
+            (None, Some(merge)) if !merge.is_object() => {
+                vec![FieldError::new("/merge", "a merge patch is a mapping")]
+            }
+            (None, Some(_)) => Vec::new(),
+            _ => vec![FieldError::new("", "a patch needs exactly one of `json` and `merge`")],
+        }
+    }
+}
+
+impl WaitFixup {
+    fn check(&self) -> Vec<FieldError> {
+        let error = self.condition.as_deref().and_then(|text| Expression::parse(text).err());
+        error.map(|e| FieldError::new("/for", e)).into_iter().collect()
+    }
+}
+
+impl Target {
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.kind.is_empty() || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()) {
+            errors.push(
+                FieldError::new("/kind", format!("{:?} is no kind", self.kind)).help("such as `StatefulSet`"),
+            );
+        }
+        if self.name.is_none() && self.label_selector.is_none() {
+            errors.push(FieldError::new("", "a target needs `name` or `labelSelector`"));
+        }
+        let namespace = self.namespace.as_deref().and_then(wrong_name);
+        errors.extend(namespace.map(|e| FieldError::new("/namespace", e)));
+        let labels = self.label_selector.iter().flat_map(LabelSelector::check);
+        errors.extend(labels.map(|e| e.under("/labelSelector")));
+        errors
+    }
+}
