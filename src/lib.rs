@@ -38,6 +38,7 @@ pub mod ports {
 /// FLOOR 3: the verbs, in the order of the data.
 pub mod engine {
     pub mod yaml; // text for people
+    pub mod retry; // again, but not for ever
     pub mod age; // sealed to public keys
     pub mod sops_value; // one encrypted value
     pub mod sops; // one encrypted document
