@@ -44,6 +44,7 @@ pub mod engine {
     pub mod sops; // one encrypted document
     pub mod plan; // decides what is listed
     pub mod collect; // lists it
+    pub mod readiness; // whether an object can be built upon
 }
 
 #[cfg(test)]
