@@ -44,6 +44,8 @@ pub mod engine {
     pub mod sops; // one encrypted document
     pub mod plan; // decides what is listed
     pub mod collect; // lists it
+    pub mod hide; // what nobody may see
+    pub mod diff; // what is different in one object
     pub mod readiness; // whether an object can be built upon
 }
 

@@ -23,6 +23,18 @@ pub struct ChangeSet {
     pub unknown: Vec<String>,
 }
 
+impl ChangeSet {
+    /// Whether nothing is different, as far as could be compared.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many objects are different in this way.
+    pub fn count(&self, kind: ChangeKind) -> usize {
+        self.changes.iter().filter(|change| change.change == kind).count()
+    }
+}
+
 /// One object that is different.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +44,8 @@ pub struct Change {
     pub key: ObjectKey,
     /// How it is different.
     pub change: ChangeKind,
-    /// Fields that differ, sorted by path; for added and removed objects all fields, secrets masked.
+    /// Fields that differ, in the order of the object's sorted keys; for added and removed objects all
+    /// top-level fields but the identity, secrets masked.
     pub fields: Vec<FieldChange>,
 }
 
@@ -51,7 +64,8 @@ pub enum ChangeKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
-    /// JSON pointer (RFC 6901).
+    /// JSON pointer (RFC 6901), where `name=web` stands for the list element with that key:
+    /// `/spec/template/spec/containers/name=web/image`.
     pub path: String,
     /// Earlier value; absent where the field was not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
