@@ -46,6 +46,7 @@ pub mod engine {
     pub mod collect; // lists it
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
+    pub mod render; // a diff for people
     pub mod readiness; // whether an object can be built upon
 }
 
