@@ -54,6 +54,7 @@ impl BackupPlan {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedKind {
     /// The kind, in the version it is read in.
+    #[serde(serialize_with = "inner")]
     pub resource: Arc<Resource>,
     /// When it is listed.
     pub round: Round,
@@ -76,4 +77,8 @@ pub enum Round {
     Selected,
     /// Cluster-scoped objects that come along because selected ones need them.
     Related,
+}
+
+fn inner<S: serde::Serializer>(resource: &Arc<Resource>, serializer: S) -> Result<S::Ok, S::Error> {
+    resource.as_ref().serialize(serializer)
 }
