@@ -50,5 +50,26 @@ pub mod engine {
     pub mod readiness; // whether an object can be built upon
 }
 
+/// FLOOR 3: the outside world. It and the engine know nothing of each other.
+pub mod adapters {
+    /// A cluster in memory, for tests and the demo.
+    pub mod memory {
+        pub mod clock; // time that passes quickly
+        pub mod kinds; // what it serves
+        pub mod selector; // label selectors
+        pub mod fields; // who owns which field
+        pub mod store; // its objects
+        pub mod admit; // what it checks and fills in
+        pub mod network; // addresses of Services
+        pub mod metadata; // what only a server sets
+        pub mod state; // one write
+        pub mod control; // how controllers work
+        pub mod workloads; // controllers of workloads
+        pub mod tend; // all other controllers
+        pub mod fault; // what goes wrong
+        pub mod cluster; // the door
+    }
+}
+
 #[cfg(test)]
 mod floors;

@@ -223,3 +223,6 @@ pub struct Place<'a> {
     /// `""`, `"scale"` or `"status"`; only [`Writer::patch`] reads it.
     pub subresource: &'a str,
 }
+
+#[cfg(test)]
+pub mod contract;
