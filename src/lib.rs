@@ -21,6 +21,8 @@ pub mod domain {
     pub mod location; // where snapshots go
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
+    pub mod rule; // one piece of that knowledge
+    pub mod rules; // all of it, compiled
     pub mod document; // one document of a policy repository
     pub mod report; // what happened
     pub mod snapshot; // one finished backup

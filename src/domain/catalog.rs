@@ -9,11 +9,13 @@ use super::duration::Duration;
 use super::object::Json;
 use super::policy::KindPattern;
 
-/// Waves and rules. Every rule that matches an object counts; for `wave`, `ready` and sizes the last one wins.
+/// Waves and rules. Every rule that matches an object counts; of single values (`wave`, `ready`, sizes) the last one wins.
+///
+/// A catalog in a policy repository comes after the built-in one. A rule with the name of a built-in rule replaces it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CatalogSpec {
-    /// Waves in order of restore. A catalog in a policy repository places new ones with `after`.
+    /// Waves in order of restore. A catalog in a policy repository adds new ones with `after`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveSpec>,
     /// Rules in order.
@@ -27,7 +29,7 @@ pub struct CatalogSpec {
 pub struct WaveSpec {
     /// Name, as rules and reports use it.
     pub name: String,
-    /// Name of the wave it follows. Absent: the one before it in the list.
+    /// Name of the wave it follows. Absent: the one before it in the list; the first of a policy repository needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// What the wave is for, in a few words.
@@ -44,7 +46,9 @@ pub struct RuleSpec {
     /// Kinds the rule is for.
     #[schemars(length(min = 1))]
     pub kinds: Vec<KindPattern>,
-    /// CEL expression over `object`; the rule counts only where it is true. Absent: always. Not with `pageSize`.
+    /// CEL expression over `object`; the rule counts only where it is true, and not where it asks for a field that the
+    /// object does not have. Absent: always. Not together with `pageSize` and `keepManagedFields`. For `wave`, `ready` and
+    /// `restore.evenIfOwned` it sees apiVersion, kind and of the metadata name, namespace, labels and controller only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Reason why these objects are never collected. Without `when`, the kind is not even listed.
@@ -83,6 +87,9 @@ pub struct MirrorRule {
     /// Fields left out: JSON pointers, each segment may hold the glob `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
+    /// Named rewriters of the program, for what data cannot say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrite: Vec<Rewriter>,
 }
 
 /// What a restore leaves out or changes.
@@ -95,12 +102,27 @@ pub struct RestoreRule {
     /// Fields left out: JSON pointers, each segment may hold the glob `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
+    /// Fields that make sense only at home, such as marks of who manages the object: left out when it goes to another
+    /// namespace or cluster. JSON pointers, each segment may hold the glob `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub home_only: Vec<String>,
+    /// Fields that hold the name of a namespace: they follow `namespaceMapping`. JSON pointers with globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
     /// Fields set to fixed values, where the parent exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<SetField>,
     /// Named rewriters of the program, for what data cannot say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrite: Vec<Rewriter>,
+    /// Restores the object even where its controller is restored, because the controller could not make it again as it
+    /// was. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub even_if_owned: Option<bool>,
+    /// Adds what was saved to an object that exists, even under `existing: Skip`, because the cluster makes such objects
+    /// by itself. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_existing: Option<bool>,
 }
 
 /// A field and its value.
@@ -117,16 +139,21 @@ pub struct SetField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rewriter {
-    /// Drops node ports of a Service, but keeps those that a person set: named in `last-applied-configuration` or owned in `managedFields`.
+    /// Drops node ports of a Service, but keeps those that a person set: named in `last-applied-configuration` or owned in
+    /// `managedFields`. Keeps all of them where there is neither, because then a person wrote the manifest.
     ServiceNodePorts,
     /// Drops the volumes and mounts of a Pod that carry legacy service-account tokens (`<account>-token-*`).
     PodTokenVolumes,
-    /// Drops the legacy token Secrets (`<name>-token-*`) from a `ServiceAccount`.
+    /// Drops the generated Secrets (`<name>-token-*`, `<name>-dockercfg-*`) from a `ServiceAccount`.
     ServiceAccountTokens,
     /// Turns `preserveUnknownFields: true` of a `CustomResourceDefinition` into the schema field of `apiextensions.k8s.io/v1`.
     CrdPreserveUnknownFields,
-    /// Maps the namespaces of role binding subjects.
+    /// Turns side effects of webhooks that `admissionregistration.k8s.io/v1` no longer takes into `None`.
+    WebhookSideEffects,
+    /// Maps the namespaces in role binding subjects, those in the names of service-account users and groups included.
     SubjectNamespaces,
+    /// Drops `volumeName` of a claim whose volume is neither restored nor there, so that a new volume is provisioned.
+    ClaimVolume,
 }
 
 /// What the next wave waits for: kstatus, or a CEL expression over `object`.

@@ -2,9 +2,11 @@
 //!
 //! In: JSON · Out: `Manifest`, `ObjectKey`, `Gvk`, `Resource` · Touches: nothing
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Unstructured JSON. Integers stay integers and keys keep their order.
 pub type Json = serde_json::Value;
@@ -151,6 +153,26 @@ impl Manifest {
         Ok(Self(value))
     }
 
+    /// An object of which only the identity, the labels and the controller are known, as indexes keep them.
+    pub fn outline(
+        gvk: &Gvk,
+        key: &ObjectKey,
+        labels: &BTreeMap<String, String>,
+        controller: Option<&Owner>,
+    ) -> Self {
+        let mut metadata = json!({"name": key.name, "labels": labels});
+        if let Some(namespace) = &key.namespace {
+            metadata["namespace"] = json!(namespace);
+        }
+        if let Some(Owner { group, kind, name, uid }) = controller {
+            // The version of an owner is not kept; its group is what tells owners apart.
+            let owner =
+                json!({"apiVersion": group, "kind": kind, "name": name, "uid": uid, "controller": true});
+            metadata["ownerReferences"] = json!([owner]);
+        }
+        Self(json!({"apiVersion": gvk.api_version(), "kind": gvk.kind, "metadata": metadata}))
+    }
+
     /// The whole tree.
     pub fn as_json(&self) -> &Json {
         &self.0
@@ -279,8 +301,6 @@ pub struct Owner {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn manifest(value: Json) -> Manifest {

@@ -1,0 +1,261 @@
+//! The catalog, compiled: what is known about a kind, and which of it counts for one object.
+//!
+//! In: `policies/catalog/*.yaml` (embedded), `CatalogSpec` of a policy repository · Out: `Catalog`, `KindRules` · Touches: nothing
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::catalog::{CatalogSpec, WaveSpec};
+use super::field::{FieldError, closest};
+use super::object::{Manifest, Resource};
+use super::rule::{Edit, Ready, Rule, Unclear};
+
+/// The built-in catalog, in the order in which its rules count.
+pub const FILES: [(&str, &str); 5] = [
+    ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
+    ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
+    ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
+    ("kubernetes.yaml", include_str!("../../policies/catalog/kubernetes.yaml")),
+    ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
+];
+
+/// Objects per page where the catalog says nothing.
+pub const PAGE_SIZE: u32 = 500;
+
+/// Everything that is known about kinds: the built-in rules and those of a policy repository.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    waves: Vec<WaveSpec>,
+    rules: Vec<Rule>,
+}
+
+/// A built-in file: a document as a policy repository would hold it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test reads it"))]
+    api_version: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test reads it"))]
+    kind: String,
+    #[expect(dead_code, reason = "only there to be allowed")]
+    metadata: BTreeMap<String, String>,
+    spec: CatalogSpec,
+}
+
+static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
+    let mut catalog = Catalog { waves: Vec::new(), rules: Vec::new() };
+    for (name, text) in FILES {
+        let file: File = serde_saphyr::from_str(text).unwrap_or_else(|e| unreadable(name, &e.to_string()));
+        let errors = catalog.add(&file.spec, Origin::Builtin);
+        if let Some(error) = errors.first() {
+            unreadable(name, &error.to_string())
+        }
+    }
+    catalog
+});
+
+#[expect(clippy::panic, reason = "the files are part of the program, and a test reads them")]
+fn unreadable(name: &str, error: &str) -> ! {
+    panic!("the built-in catalog {name} is broken: {error}")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Builtin,
+    PolicyRepository,
+}
+
+impl Catalog {
+    /// The catalog that comes with the program.
+    pub fn builtin() -> Self {
+        BUILTIN.clone()
+    }
+
+    /// The built-in catalog and those of a policy repository, in the order of their names.
+    ///
+    /// # Errors
+    /// Every field that is wrong; its pointer starts with the name of the document, such as `shop/rules/0/when`.
+    pub fn with(user: &BTreeMap<String, CatalogSpec>) -> Result<Self, Vec<FieldError>> {
+        let mut catalog = Self::builtin();
+        let mut errors = Vec::new();
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (document, spec) in user {
+            for (index, rule) in spec.rules.iter().enumerate() {
+                if let Some(other) = seen.insert(&rule.name, document) {
+                    let message = format!("rule {:?} stands in catalog {other} already", rule.name);
+                    errors.push(FieldError::new(format!("{document}/rules/{index}/name"), message));
+                }
+            }
+            let found = catalog.add(spec, Origin::PolicyRepository);
+            errors.extend(found.into_iter().map(|error| error.under(document)));
+        }
+        if errors.is_empty() { Ok(catalog) } else { Err(errors) }
+    }
+
+    /// Waves in the order of restore.
+    pub fn waves(&self) -> &[WaveSpec] {
+        &self.waves
+    }
+
+    /// What is known about a kind. Costs a few microseconds: ask once for many objects.
+    pub fn kind(&self, resource: &Resource) -> KindRules<'_> {
+        let gvk = &resource.gvk;
+        let mine = |rule: &&Rule| rule.kinds.matches(&gvk.group, &gvk.kind, &resource.plural);
+        KindRules { catalog: self, rules: self.rules.iter().filter(mine).collect() }
+    }
+
+    fn add(&mut self, spec: &CatalogSpec, origin: Origin) -> Vec<FieldError> {
+        let mut errors = self.add_waves(&spec.waves, origin);
+        for (index, rule) in spec.rules.iter().enumerate() {
+            let pointer = format!("/rules/{index}");
+            if let Some(wave) = rule.wave.as_ref().filter(|w| self.place(w).is_none()) {
+                errors.push(self.unknown_wave(&format!("{pointer}/wave"), wave));
+            }
+            let compiled = match Rule::compile(rule) {
+                Ok(compiled) => compiled,
+                Err(found) => {
+                    errors.extend(found.into_iter().map(|error| error.under(&pointer)));
+                    continue;
+                }
+            };
+            match (self.rules.iter_mut().find(|r| r.name == rule.name), origin) {
+                (Some(_), Origin::Builtin) => {
+                    errors.push(FieldError::new(format!("{pointer}/name"), "stands there twice"));
+                }
+                (Some(old), Origin::PolicyRepository) => *old = compiled,
+                (None, _) => self.rules.push(compiled),
+            }
+        }
+        errors
+    }
+
+    fn place(&self, wave: &str) -> Option<usize> {
+        self.waves.iter().position(|w| w.name == wave)
+    }
+
+    fn add_waves(&mut self, waves: &[WaveSpec], origin: Origin) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut at = (origin == Origin::Builtin).then_some(self.waves.len());
+        for (index, wave) in waves.iter().enumerate() {
+            let pointer = format!("/waves/{index}");
+            if self.place(&wave.name).is_some() {
+                let error =
+                    FieldError::new(format!("{pointer}/name"), "there is a wave of this name already");
+                errors.push(error.help("rules can use it as it is"));
+                continue;
+            }
+            if let Some(after) = &wave.after {
+                at = self.place(after).map(|found| found + 1);
+                if at.is_none() {
+                    errors.push(self.unknown_wave(&format!("{pointer}/after"), after));
+                    continue;
+                }
+            }
+            let Some(place) = at else {
+                let error = FieldError::new(pointer, "needs `after`: the name of the wave it follows");
+                errors.push(error);
+                continue;
+            };
+            self.waves.insert(place, wave.clone());
+            at = Some(place + 1);
+        }
+        errors
+    }
+
+    fn unknown_wave(&self, pointer: &str, name: &str) -> FieldError {
+        let error = FieldError::new(pointer, format!("there is no wave {name:?}"));
+        match closest(name, self.waves.iter().map(|w| w.name.as_str())) {
+            Some(near) => error.help(format!("did you mean {near:?}?")),
+            None => error,
+        }
+    }
+}
+
+/// What is known about one kind.
+#[derive(Clone, Debug)]
+pub struct KindRules<'c> {
+    catalog: &'c Catalog,
+    rules: Vec<&'c Rule>,
+}
+
+impl<'c> KindRules<'c> {
+    /// Why objects of the kind are not even listed.
+    pub fn never_listed(&self) -> Option<&'c str> {
+        self.rules.iter().filter(|rule| rule.when.is_none()).find_map(|rule| rule.never.as_deref())
+    }
+
+    /// Why this object, as the API server gave it, is not collected. A rule without an answer does not count.
+    pub fn never(&self, object: &Manifest) -> Option<&'c str> {
+        let mine = self.rules.iter().filter(|rule| rule.never.is_some());
+        mine.filter(|rule| rule.counts(object).unwrap_or_default()).find_map(|rule| rule.never.as_deref())
+    }
+
+    /// Objects per page when listed.
+    pub fn page_size(&self) -> u32 {
+        self.rules.iter().rev().find_map(|rule| rule.page_size).unwrap_or(PAGE_SIZE)
+    }
+
+    /// Whether the archive keeps `managedFields` whole.
+    pub fn keep_managed_fields(&self) -> bool {
+        self.rules.iter().any(|rule| rule.keep_managed_fields)
+    }
+
+    /// What happens to this object, as the API server gave it, on its way into the mirror.
+    ///
+    /// Rules whose condition has no answer do not count; they are named beside the result.
+    pub fn mirror(&self, object: &Manifest) -> (Vec<&'c Edit>, Vec<Unclear>) {
+        let (mut edits, mut unclear) = (Vec::new(), Vec::new());
+        for rule in &self.rules {
+            let Some(edit) = &rule.mirror else { continue };
+            match rule.counts(object) {
+                Ok(true) => edits.push(edit),
+                Ok(false) => {}
+                Err(error) => unclear.push(error),
+            }
+        }
+        (edits, unclear)
+    }
+
+    /// What happens to this object, as it was saved, on its way back into a cluster.
+    ///
+    /// # Errors
+    /// A rule whose condition has no answer: an object that was not changed as it should must not be restored.
+    pub fn restore(&self, object: &Manifest) -> Result<Vec<&'c Edit>, Unclear> {
+        let mut edits = Vec::new();
+        for rule in &self.rules {
+            if let Some(edit) = &rule.restore
+                && rule.counts(object)?
+            {
+                edits.push(edit);
+            }
+        }
+        Ok(edits)
+    }
+
+    /// Position of the object's wave in [`Catalog::waves`]. Needs its outline only: see [`Manifest::outline`].
+    pub fn wave(&self, outline: &Manifest) -> usize {
+        let last = self.last(outline, |rule| rule.wave.as_ref());
+        last.and_then(|wave| self.catalog.place(wave)).unwrap_or_default()
+    }
+
+    /// What the next wave waits for.
+    pub fn ready(&self, outline: &Manifest) -> Option<&'c Ready> {
+        self.last(outline, |rule| rule.ready.as_ref())
+    }
+
+    /// Whether the object is restored although its controller is.
+    pub fn even_if_owned(&self, outline: &Manifest) -> bool {
+        self.last(outline, |rule| rule.restore.as_ref()?.even_if_owned.as_ref()).copied().unwrap_or_default()
+    }
+
+    /// The value that the last rule has that counts.
+    fn last<T>(&self, object: &Manifest, value: impl Fn(&'c Rule) -> Option<&'c T>) -> Option<&'c T> {
+        let counts = |rule: &Rule| rule.counts(object).unwrap_or_default();
+        self.rules.iter().rev().find_map(|rule| value(rule).filter(|_| counts(rule)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The built-in catalog is sound, and a policy repository can add to it.
+
+use serde_json::json;
+
+use super::*;
+use crate::domain::object::{Gvk, Json};
+
+fn resource(api_version: &str, kind: &str, plural: &str) -> Resource {
+    Resource {
+        gvk: Gvk::new(api_version, kind),
+        plural: plural.into(),
+        namespaced: true,
+        verbs: Vec::new(),
+        served: Vec::new(),
+    }
+}
+
+fn object(value: Json) -> Manifest {
+    Manifest::parse(value).unwrap()
+}
+
+fn user(yaml: &str) -> Result<Catalog, String> {
+    let spec: CatalogSpec = serde_saphyr::from_str(yaml).unwrap();
+    let told =
+        |errors: Vec<FieldError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Catalog::with(&BTreeMap::from([("/shop".to_owned(), spec)])).map_err(told)
+}
+
+#[test]
+fn every_file_in_the_catalog_folder_is_built_in_and_every_rule_says_where_it_comes_from() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/catalog");
+    let mut there: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort();
+    let mut built_in: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    built_in.sort_unstable();
+    assert_eq!(there, built_in);
+    for (name, text) in FILES {
+        let file: File = serde_saphyr::from_str(text).unwrap();
+        assert_eq!(
+            (file.api_version.as_str(), file.kind.as_str()),
+            ("backstay.dev/v1alpha1", "Catalog"),
+            "{name}"
+        );
+        for rule in file.spec.rules {
+            assert!(rule.source.is_some(), "{name}: {} has no source", rule.name);
+        }
+    }
+    assert!(Catalog::builtin().rules.len() > 80);
+}
+
+#[test]
+fn every_wave_is_used_by_a_rule() {
+    let catalog = Catalog::builtin();
+    let used: Vec<&str> = catalog.rules.iter().filter_map(|r| r.wave.as_deref()).collect();
+    for wave in catalog.waves() {
+        assert!(used.contains(&wave.name.as_str()), "{} is empty for ever", wave.name);
+    }
+}
+
+#[test]
+fn a_policy_repository_adds_a_wave_and_puts_its_kinds_there() {
+    let catalog = user(
+        "waves: [{name: databases, after: configuration}, {name: database users}]
+rules:
+- {name: pg, kinds: [clusters.postgresql.cnpg.io], wave: databases}
+- {name: users, kinds: [Role.postgresql.example], wave: database users}",
+    )
+    .unwrap();
+    let names: Vec<&str> = catalog.waves().iter().map(|w| w.name.as_str()).collect();
+    let at = |name: &str| names.iter().position(|n| *n == name).unwrap();
+    assert_eq!(
+        [at("configuration") + 1, at("configuration") + 2, at("configuration") + 3],
+        [at("databases"), at("database users"), at("network policies")]
+    );
+    let cluster = resource("postgresql.cnpg.io/v1", "Cluster", "clusters");
+    let outline =
+        object(json!({"apiVersion":"postgresql.cnpg.io/v1","kind":"Cluster","metadata":{"name":"pg"}}));
+    assert_eq!(catalog.kind(&cluster).wave(&outline), at("databases"));
+}
+
+#[test]
+fn a_rule_with_the_name_of_a_built_in_one_replaces_it() {
+    let events = resource("v1", "Event", "events");
+    assert!(Catalog::builtin().kind(&events).never_listed().is_some());
+    let catalog = user("rules: [{name: never/events, kinds: [events], pageSize: 100}]").unwrap();
+    assert_eq!(catalog.kind(&events).never_listed(), None);
+    assert_eq!(catalog.kind(&events).page_size(), 100);
+}
+
+#[test]
+fn a_condition_that_asks_for_a_missing_field_does_not_count_and_a_broken_one_is_told() {
+    let catalog = user(
+        "rules:
+- {name: big, kinds: [widgets.example.org], when: object.spec.size > 3, never: it is big}
+- {name: red, kinds: [widgets.example.org], when: object.spec.size > 3, restore: {drop: [/spec/colour]}}",
+    )
+    .unwrap();
+    let rules = catalog.kind(&resource("example.org/v1", "Widget", "widgets"));
+    let widget = |spec: Json| {
+        object(json!({"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"w"},"spec":spec}))
+    };
+    assert_eq!(rules.never(&widget(json!({"size":4}))), Some("it is big"));
+    assert_eq!(rules.never(&widget(json!({"size":2}))), None);
+    assert_eq!(rules.never(&widget(json!({}))), None);
+    let unclear = rules.restore(&widget(json!({"size":"large"}))).unwrap_err();
+    assert_eq!(unclear.to_string(), "cannot evaluate catalog rule \"red\"");
+}
+
+#[test]
+fn every_wrong_field_of_a_catalog_is_told_at_once() {
+    let told = user(
+        "waves: [{name: mine}, {name: late, after: workload}, {name: claims, after: volumes}]
+rules:
+- {name: a, kinds: []}
+- {name: b, kinds: [apps/v1], when: 'object.spec.x ==', pageSize: 0}
+- {name: c, kinds: ['*'], mirror: {drop: [spec, /kind]}, restore: {set: [{path: '/a~', value: 1}]}, wave: claim}
+- {name: d, kinds: [pods], ready: {cel: 'pod.x'}}",
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(told, @r#"
+    /shop/waves/0: needs `after`: the name of the wave it follows
+    /shop/waves/1/after: there is no wave "workload" (did you mean "workloads"?)
+    /shop/waves/2/name: there is a wave of this name already (rules can use it as it is)
+    /shop/rules/0/kinds: needs at least one kind; `*` stands for all
+    /shop/rules/1/kinds: "apps/v1" is not a pattern: write a Kind (`Deployment`) or `resource.group` (`deployments.apps`), without a version
+    /shop/rules/1/when: not a CEL expression: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER} (line 1, column 17)
+    /shop/rules/1/when: cannot stand together with pageSize or keepManagedFields: they count for whole kinds
+    /shop/rules/1/pageSize: must be at least 1
+    /shop/rules/2/wave: there is no wave "claim" (did you mean "claims"?)
+    /shop/rules/2/mirror/drop/0: a field path is a JSON pointer such as /spec/replicas, not "spec"
+    /shop/rules/2/mirror/drop/1: the field path "/kind" would remove the identity of the object
+    /shop/rules/2/restore/set/0/path: in a field path ~ is written ~0 and / is written ~1: "/a~"
+    /shop/rules/3/ready/cel: unknown variable "pod" in a CEL expression; the object is called `object`
+    "#);
+}
+
+#[test]
+fn one_rule_name_in_two_catalogs_is_refused() {
+    let spec: CatalogSpec = serde_saphyr::from_str("rules: [{name: a, kinds: [pods]}]").unwrap();
+    let two = BTreeMap::from([("/one".to_owned(), spec.clone()), ("/two".to_owned(), spec)]);
+    let told = Catalog::with(&two).unwrap_err();
+    assert_eq!(told[0].to_string(), "/two/rules/0/name: rule \"a\" stands in catalog /one already");
+}
