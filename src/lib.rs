@@ -70,6 +70,7 @@ pub mod adapters {
         pub mod tend; // all other controllers
         pub mod fault; // what goes wrong
         pub mod cluster; // the door
+        pub mod bucket; // object storage in memory
     }
 }
 

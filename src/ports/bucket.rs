@@ -20,6 +20,31 @@ pub enum Error {
     /// The storage cannot be reached, the bucket does not exist, or it failed after retries.
     #[error("cannot use the storage: {0}")]
     Unavailable(String),
+    /// The text is no key: empty segments, `.`, `..`, or characters other than `[A-Za-z0-9._/-]`.
+    #[error("{0:?} cannot be a key in the storage")]
+    BadKey(String),
+}
+
+/// Accepts a key: segments of `[A-Za-z0-9._-]`, none empty, `.` or `..`, with single `/` between them.
+///
+/// # Errors
+/// [`Error::BadKey`] for everything else.
+pub fn check_key(key: &str) -> Result<(), Error> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(fine);
+    if key.split('/').all(segment) { Ok(()) } else { Err(Error::BadKey(key.to_owned())) }
+}
+
+/// Accepts the name of a folder: a key, with or without `/` at its end, or nothing for the top. Gives it without that `/`.
+///
+/// # Errors
+/// [`Error::BadKey`] for everything else.
+pub fn check_folder(folder: &str) -> Result<&str, Error> {
+    let trimmed = folder.strip_suffix('/').unwrap_or(folder);
+    if !trimmed.is_empty() || folder == "/" {
+        check_key(trimmed)?;
+    }
+    Ok(trimmed)
 }
 
 /// One key of a listing.
@@ -52,3 +77,6 @@ pub trait Bucket: Send + Sync {
     /// Deletes keys; keys that are not there count as deleted.
     async fn delete(&self, keys: &[String]) -> Result<(), Error>;
 }
+
+#[cfg(test)]
+pub mod contract;
