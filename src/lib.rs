@@ -54,6 +54,13 @@ pub mod engine {
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
 pub mod adapters {
+    /// Object storage: S3, Azure, Google Cloud and folders.
+    pub mod object_store {
+        pub mod credentials; // what opens a bucket
+        pub mod failure; // what an error of the storage means
+        pub mod store; // a bucket
+        pub mod connect; // from a location to its bucket
+    }
     /// A cluster in memory, for tests and the demo.
     pub mod memory {
         pub mod clock; // time that passes quickly
