@@ -61,6 +61,7 @@ pub mod adapters {
         pub mod store; // a bucket
         pub mod connect; // from a location to its bucket
     }
+    pub mod clock; // the system's time and chance
     /// A cluster in memory, for tests and the demo.
     pub mod memory {
         pub mod clock; // time that passes quickly
