@@ -166,7 +166,7 @@ fn check_git_url(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the address is empty".into());
     }
-    let Some((scheme, _)) = text.split_once("://") else { return None };
+    let (scheme, _) = text.split_once("://")?;
     if !["https", "http", "ssh", "file"].contains(&scheme) {
         return Some(format!(
             "`{scheme}://` is no address of a Git repository; use https, ssh, file or a path"
