@@ -24,6 +24,8 @@ pub mod domain {
     pub mod rule; // one piece of that knowledge
     pub mod rules; // all of it, compiled
     pub mod document; // one document of a policy repository
+    pub mod schema; // how a document may look
+    pub mod reference; // the same for people
     pub mod report; // what happened
     pub mod snapshot; // one finished backup
     pub mod change; // what is different
