@@ -5,7 +5,7 @@
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ impl BadSchedule {
             Self::Cron(..) => "five fields: minute hour day month weekday, such as `30 2 * * *`".into(),
             Self::Never(_) => "change day or month".into(),
             Self::Zone(name) => {
-                let known: Vec<_> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+                let known: Vec<_> = zones().available().map(|zone| zone.to_string()).collect();
                 let near = closest(name, known.iter().map(String::as_str));
                 near.map_or_else(|| "write it as `Europe/Berlin`".into(), did_you_mean)
             }
@@ -111,7 +111,12 @@ impl Schedule {
 /// # Errors
 /// [`BadSchedule::Zone`] for anything else, offsets such as `+01:00` included.
 pub fn zone_named(name: &str) -> Result<TimeZone, BadSchedule> {
-    TimeZone::get(name).map_err(|_| BadSchedule::Zone(name.to_owned()))
+    zones().get(name).map_err(|_| BadSchedule::Zone(name.to_owned()))
+}
+
+/// The zones that are part of the program: the same on every machine, and no file is read.
+fn zones() -> TimeZoneDatabase {
+    TimeZoneDatabase::bundled()
 }
 
 #[cfg(test)]
