@@ -18,6 +18,7 @@ pub mod domain {
     pub mod related; // which cluster-scoped objects those need
     pub mod hook; // what runs around a backup or restore
     pub mod policy; // what is wanted saved
+    pub mod ignore; // what stays out of its mirror
     pub mod location; // where snapshots go
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
@@ -48,10 +49,15 @@ pub mod engine {
     pub mod sops; // one encrypted document
     pub mod plan; // decides what is listed
     pub mod collect; // lists it
+    pub mod rewrite; // changes that data cannot say
+    pub mod sanitize; // what is stored of an object
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
     pub mod readiness; // whether an object can be built upon
+    pub mod prepare; // what is sent of an object
+    pub mod owners; // what its controller makes again
+    pub mod waves; // in which order
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.

@@ -242,10 +242,13 @@ impl Manifest {
     /// The owner reference with `controller: true`: its kind's group, kind, name and uid.
     pub fn controller(&self) -> Option<Owner> {
         let owners = self.at("/metadata/ownerReferences")?.as_array()?;
-        let owner = owners.iter().find(|o| o.get("controller") == Some(&Json::Bool(true)))?;
-        let text = |field: &str| owner.get(field).and_then(Json::as_str).unwrap_or_default();
-        let gvk = Gvk::new(text("apiVersion"), text("kind"));
-        Some(Owner { group: gvk.group, kind: gvk.kind, name: text("name").into(), uid: text("uid").into() })
+        owners.iter().find(|o| o.get("controller") == Some(&Json::Bool(true))).map(Owner::read)
+    }
+
+    /// All owner references.
+    pub fn owners(&self) -> Vec<Owner> {
+        let owners = self.at("/metadata/ownerReferences").and_then(Json::as_array);
+        owners.into_iter().flatten().map(Owner::read).collect()
     }
 
     /// Whether the object is being deleted.
@@ -297,6 +300,21 @@ pub struct Owner {
     pub name: String,
     /// Uid of the owner in the cluster the object came from.
     pub uid: String,
+}
+
+impl Owner {
+    fn read(reference: &Json) -> Self {
+        let text = |field: &str| reference.get(field).and_then(Json::as_str).unwrap_or_default();
+        let gvk = Gvk::new(text("apiVersion"), text("kind"));
+        Self { group: gvk.group, kind: gvk.kind, name: text("name").into(), uid: text("uid").into() }
+    }
+
+    /// The owner's identity, if it lives in this namespace.
+    pub fn key(&self, namespace: Option<&str>) -> ObjectKey {
+        let Self { group, kind, name, uid: _ } = self;
+        let namespace = namespace.map(Into::into);
+        ObjectKey { group: group.clone(), kind: kind.clone(), namespace, name: name.clone() }
+    }
 }
 
 #[cfg(test)]

@@ -36,13 +36,13 @@ impl FieldPath {
     /// Reads a pointer. A literal `*` in a name cannot be written.
     ///
     /// # Errors
-    /// [`BadPath`]; also for paths that reach `/apiVersion`, `/kind`, `/metadata` itself or `/metadata/name`.
+    /// [`BadPath`]; also for paths that reach apiVersion, kind, the metadata as a whole, name or namespace.
     pub fn parse(text: &str) -> Result<Self, BadPath> {
         let rest = text.strip_prefix('/').filter(|r| !r.is_empty());
         let rest = rest.ok_or_else(|| BadPath::NotAPointer(text.into()))?;
         let segments = rest.split('/').map(|s| segment(s, text)).collect::<Result<Vec<_>, _>>()?;
         let path = Self { segments };
-        let identity = ["/apiVersion", "/kind", "/metadata", "/metadata/name"];
+        let identity = ["/apiVersion", "/kind", "/metadata", "/metadata/name", "/metadata/namespace"];
         if identity.iter().any(|taken| path.matches(taken)) {
             return Err(BadPath::Identity(text.into()));
         }
@@ -59,6 +59,11 @@ impl FieldPath {
     /// A segment with a glob reaches only what is there; a plain last segment is added to a mapping that lacks it.
     pub fn set(&self, value: &mut Json, to: &Json) -> usize {
         set(&self.segments, value, to)
+    }
+
+    /// Hands every field at this path to a function.
+    pub fn each(&self, value: &mut Json, then: &mut dyn FnMut(&mut Json)) {
+        each(&self.segments, value, then);
     }
 
     /// Whether anything is at this path.
@@ -195,6 +200,13 @@ fn set(path: &[Segment], value: &mut Json, to: &Json) -> usize {
         done += 1;
     });
     done
+}
+
+fn each(path: &[Segment], value: &mut Json, then: &mut dyn FnMut(&mut Json)) {
+    match path.split_first() {
+        None => then(value),
+        Some((segment, rest)) => for_each(segment, value, &mut |child| each(rest, child, then)),
+    }
 }
 
 fn exists(path: &[Segment], value: &Json) -> bool {

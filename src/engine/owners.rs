@@ -1,0 +1,96 @@
+//! Decides which objects stay out of a restore because the controller that made them comes back.
+//!
+//! In: the objects of a state that are meant, `Catalog` · Out: one `Verdict` for each · Touches: nothing
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::domain::object::{Manifest, ObjectKey, Owner, Resource};
+use crate::domain::rules::{Catalog, KindRules};
+
+/// One object of a saved state, as its index knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// Identity.
+    pub key: &'a ObjectKey,
+    /// Kind.
+    pub resource: &'a Resource,
+    /// Uid in the cluster it came from.
+    pub uid: Option<&'a str>,
+    /// Labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Its controller, if it has one.
+    pub controller: Option<&'a Owner>,
+}
+
+impl Member<'_> {
+    /// What catalog rules see of it.
+    pub fn outline(&self) -> Manifest {
+        Manifest::outline(&self.resource.gvk, self.key, self.labels, self.controller)
+    }
+}
+
+/// Whether an object is restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Restore,
+    /// It is, although it has a controller, and why.
+    RestoreOwned(String),
+    /// Its controller is restored and makes it again.
+    Leave(String),
+}
+
+/// The rules of the kinds of many objects, each kind asked for once.
+pub struct RulesByKind<'c> {
+    catalog: &'c Catalog,
+    known: BTreeMap<Resource, KindRules<'c>>,
+}
+
+impl<'c> RulesByKind<'c> {
+    /// Nothing known yet.
+    pub fn new(catalog: &'c Catalog) -> Self {
+        Self { catalog, known: BTreeMap::new() }
+    }
+
+    /// The rules of a kind.
+    pub fn of(&mut self, resource: &Resource) -> &KindRules<'c> {
+        if !self.known.contains_key(resource) {
+            self.known.insert(resource.clone(), self.catalog.kind(resource));
+        }
+        &self.known[resource]
+    }
+}
+
+/// Judges every object, in the order given. `members` are the objects the restore means, and no others.
+///
+/// A controller counts as restored when it is among the members, by uid or by kind, namespace and name. Objects whose
+/// catalog rules say `evenIfOwned` are restored all the same: a controller could not make them again as they were.
+pub fn owners(members: &[Member<'_>], catalog: &Catalog) -> Vec<Verdict> {
+    let uids: HashSet<&str> = members.iter().filter_map(|m| m.uid).filter(|uid| !uid.is_empty()).collect();
+    let keys: HashSet<&ObjectKey> = members.iter().map(|m| m.key).collect();
+    let mut rules = RulesByKind::new(catalog);
+    let there = |member: &Member<'_>, owner: &Owner| {
+        let own = member.uid.is_some_and(|uid| uid == owner.uid);
+        let namespaced = owner.key(member.key.namespace.as_deref());
+        let clusterwide = owner.key(None);
+        !own && (uids.contains(owner.uid.as_str())
+            || keys.contains(&namespaced)
+            || keys.contains(&clusterwide))
+    };
+    let mut judge = |member: &Member<'_>| {
+        let Some(owner) = member.controller else { return Verdict::Restore };
+        let maker = owner.key(member.key.namespace.as_deref());
+        if !there(member, owner) {
+            return Verdict::RestoreOwned(format!(
+                "its controller {maker} is not among the restored objects"
+            ));
+        }
+        if rules.of(member.resource).even_if_owned(&member.outline()) {
+            return Verdict::RestoreOwned(format!(
+                "made by {maker}, which could not make it again as it was"
+            ));
+        }
+        Verdict::Leave(format!("made by {maker}"))
+    };
+    members.iter().map(&mut judge).collect()
+}
