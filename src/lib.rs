@@ -48,7 +48,8 @@ pub mod engine {
     pub mod sops_value; // one encrypted value
     pub mod sops; // one encrypted document
     pub mod plan; // decides what is listed
-    pub mod collect; // lists it
+    pub mod fetch; // one list to its end
+    pub mod collect; // all of them
     pub mod rewrite; // changes that data cannot say
     pub mod sanitize; // what is stored of an object
     pub mod hide; // what nobody may see

@@ -222,6 +222,11 @@ impl Selection {
         lists.into_iter().flat_map(|(list, left)| left.into_iter().map(move |p| note(list, p))).collect()
     }
 
+    /// Whether cluster-scoped objects may come along only because taken ones need them.
+    pub fn may_need_related(&self) -> bool {
+        self.by_namespace() || !self.labels.is_empty() || self.filter.is_some()
+    }
+
     fn by_namespace(&self) -> bool {
         !self.namespaces.include.is_empty() && !self.namespaces.include.takes_all()
     }

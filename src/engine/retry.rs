@@ -48,20 +48,40 @@ pub async fn persist<T>(
     patience: Patience,
     mut call: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Answer<T> {
-    let mut pause = patience.first;
-    let mut deadline = None;
+    let mut pace = Pace::new(patience);
     let mut attempts = 0;
     loop {
         attempts += 1;
         let result = call().await;
         let Err(error) = &result else { return Answer { result, attempts } };
-        let deadline = *deadline.get_or_insert_with(|| after(clock.now(), patience.total));
-        let wait = asked(error).unwrap_or(pause);
-        if !worth_it(error) || after(clock.now(), wait) > deadline {
-            return Answer { result, attempts };
+        let Some(pause) = pace.pause(clock.now(), error) else { return Answer { result, attempts } };
+        clock.sleep(pause).await;
+    }
+}
+
+/// The pauses between attempts, for callers that repeat a call themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    patience: Patience,
+    pause: Duration,
+    deadline: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Nothing has failed yet.
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, pause: patience.first, deadline: None }
+    }
+
+    /// How long to wait after this failure; `None` when another attempt makes no sense.
+    pub fn pause(&mut self, now: Timestamp, error: &Error) -> Option<Duration> {
+        let deadline = *self.deadline.get_or_insert_with(|| after(now, self.patience.total));
+        let wait = asked(error).unwrap_or(self.pause);
+        if !worth_it(error) || after(now, wait) > deadline {
+            return None;
         }
-        clock.sleep(wait).await;
-        pause = (pause * 2).min(patience.most);
+        self.pause = (self.pause * 2).min(self.patience.most);
+        Some(wait)
     }
 }
 

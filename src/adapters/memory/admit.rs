@@ -33,21 +33,16 @@ pub fn check(kind: &Kind, object: &Json) -> Result<(), String> {
         "secrets" => {
             texts(object, "data")?;
             let encoded = |v: &Json| v.as_str().is_none_or(|v| STANDARD.decode(v).is_ok());
-            match object.get("data").and_then(Json::as_object).is_none_or(|d| d.values().all(encoded)) {
-                true => Ok(()),
-                false => Err("data: illegal base64 data".into()),
-            }
+            let data = object.get("data").and_then(Json::as_object);
+            unless(data.is_none_or(|d| d.values().all(encoded)), "data: illegal base64 data")
         }
         "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" => {
             need("/spec/selector")?;
             let wanted = object.pointer("/spec/selector/matchLabels").and_then(Json::as_object);
             let labels = object.pointer("/spec/template/metadata/labels");
-            match wanted.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v)) {
-                true => Ok(()),
-                false => {
-                    Err("spec.template.metadata.labels: Invalid value: `selector` does not match".into())
-                }
-            }
+            let same = |(key, value)| labels.and_then(|l| l.get(key)) == Some(value);
+            let reason = "spec.template.metadata.labels: Invalid value: `selector` does not match";
+            unless(wanted.into_iter().flatten().all(same), reason)
         }
         "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => {
             need("/roleRef/name")
@@ -68,10 +63,12 @@ pub fn check(kind: &Kind, object: &Json) -> Result<(), String> {
 
 fn texts(object: &Json, field: &str) -> Result<(), String> {
     let Some(data) = object.get(field).filter(|d| !d.is_null()) else { return Ok(()) };
-    match data.as_object().is_some_and(|d| d.values().all(Json::is_string)) {
-        true => Ok(()),
-        false => Err(format!("{field}: must hold text values")),
-    }
+    let fine = data.as_object().is_some_and(|d| d.values().all(Json::is_string));
+    unless(fine, &format!("{field}: must hold text values"))
+}
+
+fn unless(fine: bool, reason: &str) -> Result<(), String> {
+    if fine { Ok(()) } else { Err(reason.to_owned()) }
 }
 
 /// Refuses changes of fields that cannot change.
@@ -112,7 +109,9 @@ pub fn prune(value: &mut Json, schema: &Json) {
     match value {
         Json::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| prune(item, schema));
+                for item in items {
+                    prune(item, schema);
+                }
             }
         }
         Json::Object(map) => {

@@ -274,8 +274,8 @@ impl Writer for Cluster {
         let mut shared = self.lock();
         let kind = shared.readable(resource, "create")?;
         fits(resource, object)?;
-        let made = shared.state.create(&kind, object.as_json().clone(), self.by(mode))?;
-        answer(&made, resource)
+        let stored = shared.state.create(&kind, object.as_json().clone(), self.by(mode))?;
+        answer(&stored, resource)
     }
 
     async fn apply(
@@ -290,8 +290,8 @@ impl Writer for Cluster {
         let mut shared = self.lock();
         let kind = shared.readable(resource, "patch")?;
         fits(resource, object)?;
-        let made = shared.state.apply(&kind, object.as_json().clone(), conflicts, self.by(mode))?;
-        answer(&made, resource)
+        let stored = shared.state.apply(&kind, object.as_json().clone(), conflicts, self.by(mode))?;
+        answer(&stored, resource)
     }
 
     async fn patch(

@@ -272,7 +272,8 @@ fn step_of(item: &Json, keys: &[&str]) -> String {
 
 fn position(items: &[Json], step: &str) -> Option<usize> {
     if let Some(value) = step.strip_prefix("v:") {
-        return items.iter().position(|item| item.to_string() == value);
+        let wanted: Json = serde_json::from_str(value).ok()?;
+        return items.iter().position(|item| *item == wanted);
     }
     let wanted: Json = serde_json::from_str(step.strip_prefix("k:")?).ok()?;
     let wanted = wanted.as_object()?;

@@ -68,7 +68,9 @@ pub fn content(object: &Json) -> Json {
     let mut object = object.clone();
     put_or_remove(&mut object["metadata"], "resourceVersion", None);
     if let Some(Json::Array(managed)) = object.pointer_mut("/metadata/managedFields") {
-        managed.iter_mut().for_each(|entry| put_or_remove(entry, "time", None));
+        for entry in managed {
+            put_or_remove(entry, "time", None);
+        }
     }
     object
 }

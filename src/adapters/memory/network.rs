@@ -9,7 +9,7 @@ use serde_json::json;
 use super::store::{Slot, Store};
 use crate::domain::object::Json;
 
-const FIRST_NODE_PORT: u64 = 30_000;
+const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
 
 /// Fills in `clusterIP`, `clusterIPs` and `nodePort`; other kinds pass untouched.
 pub fn allocate(store: &Store, slot: &Slot, object: &mut Json) -> Result<(), String> {
@@ -61,7 +61,7 @@ fn node_ports(others: &[&Json], object: &mut Json) -> Result<(), String> {
     taken.extend(wanted);
     for port in object.pointer_mut("/spec/ports").and_then(Json::as_array_mut).into_iter().flatten() {
         if port.get("nodePort").and_then(Json::as_u64).unwrap_or(0) == 0
-            && let Some(free) = (FIRST_NODE_PORT..).find(|n| !taken.contains(n))
+            && let Some(free) = NODE_PORTS.into_iter().find(|n| !taken.contains(n))
         {
             taken.insert(free);
             port["nodePort"] = free.into();

@@ -360,8 +360,8 @@ fn declared(kind: &Kind, wanted: Json) -> Result<Json, Error> {
     let mut pruned = wanted.clone();
     structural(kind, &mut pruned);
     let always = ["apiVersion", "kind", "metadata"];
-    let stray = wanted.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-    let stray = stray.filter(|key| !known.is_empty() && !known.contains(key) && !always.contains(key)).next();
+    let mut stray = wanted.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let stray = stray.find(|key| !known.is_empty() && !known.contains(key) && !always.contains(key));
     match stray {
         Some(key) => Err(Error::Invalid(format!(".{key}: field not declared in schema"))),
         None if pruned != wanted => Err(Error::Invalid("a field is not declared in schema".into())),

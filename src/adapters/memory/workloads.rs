@@ -1,6 +1,6 @@
 //! What controllers of workloads and storage do, as far as a backup or restore can see it.
 //!
-//! In: workloads and claims · Out: their ReplicaSets, Pods, volumes and status · Touches: nothing
+//! In: workloads and claims · Out: their replica sets, pods, volumes and status · Touches: nothing
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -170,7 +170,7 @@ fn claims(state: &mut State) {
             continue;
         }
         let phase = match claim.pointer("/spec/volumeName").and_then(Json::as_str).filter(|v| !v.is_empty()) {
-            Some(volume) => bind(state, &claim, &volume.to_owned()),
+            Some(volume) => bind(state, &claim, volume),
             None => provision(state, &slot, &claim),
         };
         let capacity = &claim["spec"]["resources"]["requests"];

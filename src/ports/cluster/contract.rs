@@ -23,6 +23,9 @@ struct World<'a> {
 }
 
 /// Checks every claim, in a namespace that is new and gone afterwards.
+///
+/// # Panics
+/// On the first claim that does not hold.
 pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) {
     let served = reader.discover().await.expect("discovery");
     let home = format!("backstay-contract-{}", clock.letters());
@@ -32,7 +35,7 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
         .await
         .unwrap();
     the_server_says_who_it_is(&world).await;
-    discovery_names_every_type_once(&world).await;
+    discovery_names_every_type_once(&world);
     what_is_created_can_be_read(&world).await;
     a_dry_run_stores_nothing(&world).await;
     a_kind_that_is_not_served_is_not_found(&world).await;
@@ -130,7 +133,7 @@ async fn the_server_says_who_it_is(world: &World<'_>) {
     assert_eq!(server.uid.len(), 36, "{server:?}");
 }
 
-async fn discovery_names_every_type_once(world: &World<'_>) {
+fn discovery_names_every_type_once(world: &World<'_>) {
     let names: Vec<String> = world.served.resources.iter().map(Resource::full_name).collect();
     let mut sorted = names.clone();
     sorted.sort();
