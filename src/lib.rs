@@ -71,6 +71,22 @@ pub mod adapters {
         pub mod connect; // from a location to its bucket
     }
     pub mod clock; // the system's time and chance
+    /// Git repositories in folders and on servers.
+    pub mod git {
+        pub mod address; // where a repository is
+        pub mod failure; // what libgit2's errors mean
+        pub mod access; // who asks
+        pub mod reference; // which commit is meant
+        pub mod cache; // copies of remote repositories
+        pub mod handles; // open ones
+        pub mod sign; // signed commits
+        pub mod write; // new commits
+        pub mod server; // fetch and push
+        pub mod push; // if nobody was faster
+        pub mod tree; // a repository at one commit
+        pub mod repositories; // the door
+    }
+
     /// A cluster in memory, for tests and the demo.
     pub mod memory {
         pub mod clock; // time that passes quickly

@@ -135,3 +135,6 @@ pub trait Tree: Send + Sync {
     /// Moves the branch from the opened commit to this one, if it is still there.
     async fn push(&self, commit: &str) -> Result<Pushed, Error>;
 }
+
+#[cfg(test)]
+pub mod contract;

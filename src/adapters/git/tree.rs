@@ -1,0 +1,108 @@
+//! A repository at one commit.
+//!
+//! In: an opened repository · Out: files and commits · Touches: the object database, the remote
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use git2::{ObjectType, Oid, TreeWalkMode, TreeWalkResult};
+
+use super::cache::InUse;
+use super::handles::Handles;
+use super::push::{self, Target};
+use super::reference::Position;
+use super::{failure, write};
+use crate::ports::git::{self, CommitDraft, Edits, Error, Pushed};
+
+/// An opened repository. What it writes nobody sees until it is pushed.
+pub struct Tree {
+    handles: Arc<Handles>,
+    commit: Option<(Oid, String)>,
+    target: Target,
+    _in_use: Option<InUse>,
+}
+
+impl Tree {
+    /// A repository at a position.
+    pub fn new(handles: Handles, position: &Position, target: Target, in_use: Option<InUse>) -> Self {
+        let commit = position.commit.map(|id| (id, id.to_string()));
+        Self { handles: Arc::new(handles), commit, target, _in_use: in_use }
+    }
+
+    fn parent(&self) -> Option<Oid> {
+        self.commit.as_ref().map(|(id, _)| *id)
+    }
+}
+
+#[async_trait]
+impl git::Tree for Tree {
+    fn commit_id(&self) -> Option<&str> {
+        self.commit.as_ref().map(|(_, text)| text.as_str())
+    }
+
+    fn files(&self, under: &str) -> Result<BTreeMap<String, git::Oid>, Error> {
+        let Some(commit) = self.parent() else { return Ok(BTreeMap::new()) };
+        self.handles.with(|repository| files(repository, commit, under.trim_matches('/')))
+    }
+
+    fn read(&self, blob: &str) -> Result<Vec<u8>, Error> {
+        let id = Oid::from_str(blob).map_err(failure::local)?;
+        self.handles.with(|repository| {
+            let blob = repository.find_blob(id).map_err(failure::local)?;
+            Ok(blob.content().to_vec())
+        })
+    }
+
+    fn blob_id(&self, content: &[u8]) -> git::Oid {
+        Oid::hash_object(ObjectType::Blob, content).unwrap_or(Oid::ZERO_SHA1).to_string()
+    }
+
+    fn write(&self, content: &[u8]) -> Result<git::Oid, Error> {
+        self.handles.with(|repository| {
+            let id = repository.blob(content).map_err(failure::local)?;
+            Ok(id.to_string())
+        })
+    }
+
+    fn commit(&self, edits: &Edits, draft: &CommitDraft) -> Result<git::Oid, Error> {
+        self.handles.with(|repository| {
+            let id = write::commit(repository, self.parent(), edits, draft)?;
+            Ok(id.to_string())
+        })
+    }
+
+    async fn push(&self, commit: &str) -> Result<Pushed, Error> {
+        let commit = Oid::from_str(commit).map_err(failure::local)?;
+        let (handles, parent, target) = (self.handles.clone(), self.parent(), self.target.clone());
+        let pushing = tokio::task::spawn_blocking(move || {
+            handles.with(|repository| push::push(repository, (parent, commit), &target))
+        });
+        pushing.await.map_err(|error| Error::Local(error.to_string()))?
+    }
+}
+
+fn files(
+    repository: &git2::Repository,
+    commit: Oid,
+    under: &str,
+) -> Result<BTreeMap<String, git::Oid>, Error> {
+    let mut tree = repository.find_commit(commit).and_then(|c| c.tree()).map_err(failure::local)?;
+    for part in under.split('/').filter(|part| !part.is_empty()) {
+        let folder = tree.get_name(part).filter(|entry| entry.kind() == Some(ObjectType::Tree));
+        let Some(id) = folder.map(|entry| entry.id()) else { return Ok(BTreeMap::new()) };
+        tree = repository.find_tree(id).map_err(failure::local)?;
+    }
+    let above = if under.is_empty() { String::new() } else { format!("{under}/") };
+    let mut found = BTreeMap::new();
+    let walk = tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+        // 0o100644, 0o100755 and, in old repositories, 0o100664; links and submodules are no regular files.
+        if entry.filemode_raw() & 0o170_000 == 0o100_000 {
+            let name = String::from_utf8_lossy(entry.name_bytes());
+            found.insert(format!("{above}{folder}{name}"), entry.id().to_string());
+        }
+        TreeWalkResult::Ok
+    });
+    walk.map_err(failure::local)?;
+    Ok(found)
+}
