@@ -228,7 +228,11 @@ fn pod(object: &mut Json, at: &str) {
     default(object, at, "schedulerName", json!("default-scheduler"));
 }
 
+/// Adds a finalizer to an object that is being created.
 fn finalizer(object: &mut Json, name: &str) {
+    if object.pointer("/metadata/resourceVersion").is_some() {
+        return;
+    }
     let list = &mut object["metadata"]["finalizers"];
     match list.as_array_mut() {
         Some(list) if list.iter().any(|f| f == name) => {}
