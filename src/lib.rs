@@ -59,6 +59,10 @@ pub mod engine {
     pub mod prepare; // what is sent of an object
     pub mod owners; // what its controller makes again
     pub mod waves; // in which order
+    pub mod listing; // whole lists
+    pub mod reach; // the doors of a restore
+    pub mod fixup_plan; // what a fixup has to do
+    pub mod fixups; // mends what is left broken
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
