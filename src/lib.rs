@@ -96,6 +96,7 @@ pub mod adapters {
         pub mod clock; // time that passes quickly
         pub mod kinds; // what it serves
         pub mod selector; // label selectors
+        pub mod paths; // where a field is
         pub mod fields; // who owns which field
         pub mod store; // its objects
         pub mod admit; // what it checks and fills in
