@@ -6,6 +6,8 @@
 //!
 //! In: text or JSON · Out: JSON or text · Touches: nothing
 
+use std::thread;
+
 use crate::domain::object::Json;
 
 /// Why a text is not YAML that can be used. The text itself is not repeated: it may be secret.
@@ -50,12 +52,41 @@ pub fn reading() -> serde_saphyr::Options {
 
 /// Reads a text with exactly one document.
 pub fn parse(text: &str) -> Result<Json, Error> {
-    serde_saphyr::from_str_with_options(text, reading()).map_err(|e| Error::from(&e))
+    with_stack(text, |text| serde_saphyr::from_str_with_options(text, reading()).map_err(|e| Error::from(&e)))
 }
 
 /// Reads every document of a text; empty ones are left out.
 pub fn parse_all(text: &str) -> Result<Vec<Json>, Error> {
-    serde_saphyr::from_multiple_with_options(text, reading()).map_err(|e| Error::from(&e))
+    with_stack(text, |text| {
+        serde_saphyr::from_multiple_with_options(text, reading()).map_err(|e| Error::from(&e))
+    })
+}
+
+/// Bytes of stack for reading what nests deep; only what is used is taken from memory.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Runs a reader with enough stack for the deepest text that [`reading`] allows.
+///
+/// Each level takes several calls, and 200 levels more than the stack of a worker thread, above all without optimisation.
+pub fn with_stack<T: Send>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    if !may_nest_deep(text) {
+        return read(text);
+    }
+    let lost = || Error { message: "there is not enough memory to read it".into(), line: 0, column: 0 };
+    thread::scope(|scope| {
+        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(text));
+        worker.map_err(|_| lost())?.join().map_err(|_| lost())?
+    })
+}
+
+/// Whether a text might nest more than some 50 levels: every level costs indentation, a bracket or an anchor.
+fn may_nest_deep(text: &str) -> bool {
+    let indent = text.lines().map(|line| line.len() - line.trim_start_matches([' ', '-', '?']).len()).max();
+    let marks = text.bytes().filter(|byte| b"[{&".contains(byte)).count();
+    2 * indent.unwrap_or_default() + marks > 50
 }
 
 /// Writes a tree as one YAML document, keys in the tree's order, with a line end.
