@@ -10,6 +10,7 @@ pub mod domain {
     pub mod path; // where in an object
     pub mod cel; // a condition on an object
     pub mod field; // what is wrong with one field
+    pub mod problem; // and where in which file
     pub mod pattern; // globs for kinds and names
     pub mod labels; // label selectors
     pub mod retention; // how long snapshots are kept
@@ -47,6 +48,11 @@ pub mod engine {
     pub mod age; // sealed to public keys
     pub mod sops_value; // one encrypted value
     pub mod sops; // one encrypted document
+    pub mod source; // documents that know the place of each field
+    pub mod repository; // the files of a policy repository
+    pub mod documents; // the documents in them
+    pub mod check; // what does not fit the schema
+    pub mod load; // what is wanted, without errors
     pub mod plan; // decides what is listed
     pub mod fetch; // one list to its end
     pub mod collect; // all of them
@@ -59,10 +65,6 @@ pub mod engine {
     pub mod prepare; // what is sent of an object
     pub mod owners; // what its controller makes again
     pub mod waves; // in which order
-    pub mod listing; // whole lists
-    pub mod reach; // the doors of a restore
-    pub mod fixup_plan; // what a fixup has to do
-    pub mod fixups; // mends what is left broken
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
@@ -96,7 +98,6 @@ pub mod adapters {
         pub mod clock; // time that passes quickly
         pub mod kinds; // what it serves
         pub mod selector; // label selectors
-        pub mod paths; // where a field is
         pub mod fields; // who owns which field
         pub mod store; // its objects
         pub mod admit; // what it checks and fills in

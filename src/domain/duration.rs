@@ -13,6 +13,9 @@ pub struct Duration(u64);
 
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
+/// The texts that are durations, as a regular expression. Longer numbers would not fit into the type.
+pub const PATTERN: &str = "^([0-9]{1,9}[wdhms])+$";
+
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration; write whole numbers with w, d, h, m or s, such as 1h30m")]
@@ -89,7 +92,7 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^([0-9]+[wdhms])+$"})
+        json_schema!({"type": "string", "pattern": PATTERN, "maxLength": 32})
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::document::API_VERSION;
+use super::duration::PATTERN;
 use super::object::Json;
 use super::schema::{KINDS, definitions, name_of};
 
@@ -58,7 +59,7 @@ fn type_of(schema: &Json, queue: &mut Vec<String>) -> String {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     match schema["type"].as_str() {
-        Some("string") if schema["pattern"] == "^([0-9]+[wdhms])+$" => "duration".into(),
+        Some("string") if schema["pattern"] == PATTERN => "duration".into(),
         Some("string") => "text".into(),
         Some("array") => format!("list of {}", type_of(&schema["items"], queue)),
         Some("object") => format!("mapping to {}", type_of(&schema["additionalProperties"], queue)),

@@ -3,6 +3,7 @@
 //! In: text · Out: `Schedule` · Touches: nothing
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -94,7 +95,7 @@ impl Schedule {
             return Err(bad(&format!("it has {fields} fields, not 5")));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(text).map_err(|error| bad(error.to_string().trim_end_matches('.')))?;
+        let cron = parser.parse(text).map_err(|error| bad(&reason(&error)))?;
         let schedule = Self { cron, zone };
         schedule.next(PROBE).map(|_| schedule).ok_or_else(|| BadSchedule::Never(text.to_owned()))
     }
@@ -104,6 +105,17 @@ impl Schedule {
         let after = after.to_zoned(self.zone.clone());
         self.cron.find_next_occurrence(&after, false).ok().map(|zoned| zoned.timestamp())
     }
+}
+
+/// What the parser says, as a clause.
+fn reason(error: &CronError) -> String {
+    let text = match error {
+        CronError::InvalidPattern(text)
+        | CronError::IllegalCharacters(text)
+        | CronError::ComponentError(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.trim_end_matches('.').to_lowercase()
 }
 
 /// The IANA time zone of this name.

@@ -131,11 +131,9 @@ fn list_values(map: &mut JsonMap) {
     }
     let values: Vec<Json> = options.iter().map(|option| option["const"].clone()).collect();
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    let lines: String = options
-        .iter()
-        .map(|option| format!("\n- `{}`: {}", text(&option["const"]), text(&option["description"])))
-        .collect();
-    let description = map.get("description").map(text).unwrap_or_default() + "\n" + &lines;
+    let line = |option: &Json| format!("\n- `{}`: {}", text(&option["const"]), text(&option["description"]));
+    let lines: Vec<String> = options.iter().map(line).collect();
+    let description = map.get("description").map(text).unwrap_or_default() + "\n" + &lines.concat();
     map.remove("oneOf");
     map.insert("type".into(), json!("string"));
     map.insert("enum".into(), values.into());

@@ -226,5 +226,3 @@ pub struct Place<'a> {
 
 #[cfg(test)]
 pub mod contract;
-#[cfg(test)]
-pub mod trial;

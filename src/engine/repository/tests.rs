@@ -1,0 +1,113 @@
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::ports::git::{CommitDraft, Edits, Oid, Pushed};
+
+fn write(top: &Path, files: &[(&str, &str)]) {
+    for (path, text) in files {
+        let path = top.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn paths(repository: &Repository) -> Vec<&str> {
+    repository.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+const FILES: [(&str, &str); 9] = [
+    ("b.yaml", "b"),
+    ("a/one.yml", "1"),
+    ("a/skip/two.yaml", "2"),
+    ("a/keep.yaml", "k"),
+    ("charts/values.yaml", "v"),
+    ("README.md", "text"),
+    (".github/workflows/ci.yaml", "ci"),
+    (".backstayignore", "# not ours\n/charts/\nskip\n*.yml\n"),
+    ("a/.backstayignore", "!one.yml\n"),
+];
+
+const READ: [&str; 3] = ["a/keep.yaml", "a/one.yml", "b.yaml"];
+
+#[test]
+fn a_folder_gives_its_yaml_files_but_hidden_and_ignored_ones() {
+    let top = tempfile::tempdir().unwrap();
+    write(top.path(), &FILES);
+    let read = folder(top.path()).unwrap();
+    assert_eq!(paths(&read), READ);
+    assert_eq!(read.files[1].content, FileContent::Bytes(b"1".to_vec()));
+}
+
+#[test]
+fn a_single_file_is_a_repository_too() {
+    let top = tempfile::tempdir().unwrap();
+    write(top.path(), &FILES);
+    assert_eq!(paths(&folder(&top.path().join("README.md")).unwrap()), ["README.md"]);
+    assert!(matches!(folder(&top.path().join("nowhere")), Err(Error::Read { .. })));
+}
+
+#[test]
+fn a_mounted_config_map_is_read_once() {
+    let top = tempfile::tempdir().unwrap();
+    write(top.path(), &[("..2026/policy.yaml", "p")]);
+    std::os::unix::fs::symlink("..2026", top.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/policy.yaml", top.path().join("policy.yaml")).unwrap();
+    std::os::unix::fs::symlink(".", top.path().join("circle.yaml")).unwrap();
+    assert_eq!(paths(&folder(top.path()).unwrap()), ["policy.yaml"]);
+}
+
+#[test]
+fn a_file_over_the_limit_is_not_read() {
+    let top = tempfile::tempdir().unwrap();
+    let long = fs::File::create(top.path().join("long.yaml")).unwrap();
+    long.set_len(MAX_FILE + 1).unwrap();
+    assert_eq!(folder(top.path()).unwrap().files[0].content, FileContent::TooLong(MAX_FILE + 1));
+}
+
+/// A commit that holds its files in memory.
+struct Files(BTreeMap<String, Oid>);
+
+#[async_trait]
+impl Tree for Files {
+    fn commit_id(&self) -> Option<&str> {
+        Some("c0ffee")
+    }
+
+    fn files(&self, under: &str) -> Result<BTreeMap<String, Oid>, git::Error> {
+        let inside = |path: &str| under.is_empty() || path.starts_with(&format!("{under}/"));
+        Ok(self.0.iter().filter(|(path, _)| inside(path)).map(|(p, b)| (p.clone(), b.clone())).collect())
+    }
+
+    fn read(&self, blob: &str) -> Result<Vec<u8>, git::Error> {
+        Ok(blob.as_bytes().to_vec())
+    }
+
+    fn blob_id(&self, _: &[u8]) -> Oid {
+        String::new()
+    }
+
+    fn write(&self, _: &[u8]) -> Result<Oid, git::Error> {
+        Err(git::Error::Local("read only".into()))
+    }
+
+    fn commit(&self, _: &Edits, _: &CommitDraft) -> Result<Oid, git::Error> {
+        Err(git::Error::Local("read only".into()))
+    }
+
+    async fn push(&self, _: &str) -> Result<Pushed, git::Error> {
+        Err(git::Error::Local("read only".into()))
+    }
+}
+
+#[test]
+fn a_commit_gives_the_same_files_as_the_folder() {
+    let files = |prefix: &str| {
+        Files(FILES.iter().map(|(path, text)| (format!("{prefix}{path}"), (*text).to_owned())).collect())
+    };
+    let top = commit(&files(""), "", "https://git.example.org/policy").unwrap();
+    assert_eq!((paths(&top), top.revision.as_deref()), (READ.to_vec(), Some("c0ffee")));
+    let inside = commit(&files("clusters/prod/"), "clusters/prod", "x").unwrap();
+    assert_eq!(paths(&inside), READ);
+}
