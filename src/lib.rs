@@ -65,6 +65,10 @@ pub mod engine {
     pub mod prepare; // what is sent of an object
     pub mod owners; // what its controller makes again
     pub mod waves; // in which order
+    pub mod listing; // whole lists
+    pub mod reach; // the doors of a restore
+    pub mod fixup_plan; // what a fixup has to do
+    pub mod fixups; // mends what is left broken
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
@@ -98,6 +102,7 @@ pub mod adapters {
         pub mod clock; // time that passes quickly
         pub mod kinds; // what it serves
         pub mod selector; // label selectors
+        pub mod paths; // where a field is
         pub mod fields; // who owns which field
         pub mod store; // its objects
         pub mod admit; // what it checks and fills in

@@ -1,7 +1,8 @@
-//! Says whether an object is ready, by the rules of kstatus, from nothing but the object.
+//! Says whether an object is ready, by the rules of kstatus or by a condition, from nothing but the object.
 //!
-//! In: `Manifest` · Out: `Readiness` · Touches: nothing
+//! In: `Manifest`, a condition · Out: `Readiness` · Touches: nothing
 
+use crate::domain::cel::{EvalError, Expression};
 use crate::domain::object::{Json, Manifest};
 
 /// Whether an object is ready to be built upon.
@@ -13,6 +14,19 @@ pub enum Readiness {
     Waiting(String),
     /// It will not become ready by itself; the text says why.
     Stuck(String),
+}
+
+/// Judges an object by a condition, or by the rules of kstatus where there is none. A field that the condition reads
+/// and the object does not have yet means that it is not ready yet.
+pub fn judge(object: &Manifest, condition: Option<&Expression>) -> Readiness {
+    let Some(condition) = condition else { return kstatus(object) };
+    match condition.test(object) {
+        Ok(true) => Readiness::Ready,
+        Ok(false) | Err(EvalError::MissingField(_)) => {
+            Readiness::Waiting(format!("not yet {}", condition.text()))
+        }
+        Err(error) => Readiness::Waiting(format!("{}: {error}", condition.text())),
+    }
 }
 
 /// Judges an object by its kind's rule, or by its conditions where there is none.

@@ -226,3 +226,5 @@ pub struct Place<'a> {
 
 #[cfg(test)]
 pub mod contract;
+#[cfg(test)]
+pub mod trial;

@@ -164,6 +164,15 @@ fn allow_nulls(schema: &mut Json) {
     }
 }
 
+/// The finalizer that a new object of this kind gets.
+pub fn protection(kind: &Kind) -> Option<&'static str> {
+    match kind.storage.as_str() {
+        "persistentvolumeclaims" => Some("kubernetes.io/pvc-protection"),
+        "persistentvolumes" => Some("kubernetes.io/pv-protection"),
+        _ => None,
+    }
+}
+
 /// Fills in what the API server fills in.
 pub fn complete(kind: &Kind, object: &mut Json) {
     match kind.storage.as_str() {
@@ -210,12 +219,10 @@ pub fn complete(kind: &Kind, object: &mut Json) {
         "persistentvolumeclaims" => {
             default(object, "/spec", "volumeMode", json!("Filesystem"));
             default(object, "/status", "phase", json!("Pending"));
-            finalizer(object, "kubernetes.io/pvc-protection");
         }
         "persistentvolumes" => {
             default(object, "/spec", "persistentVolumeReclaimPolicy", json!("Retain"));
             default(object, "/status", "phase", json!("Available"));
-            finalizer(object, "kubernetes.io/pv-protection");
         }
         _ => {}
     }
@@ -226,15 +233,6 @@ fn pod(object: &mut Json, at: &str) {
     default(object, at, "dnsPolicy", json!("ClusterFirst"));
     default(object, at, "terminationGracePeriodSeconds", json!(30));
     default(object, at, "schedulerName", json!("default-scheduler"));
-}
-
-fn finalizer(object: &mut Json, name: &str) {
-    let list = &mut object["metadata"]["finalizers"];
-    match list.as_array_mut() {
-        Some(list) if list.iter().any(|f| f == name) => {}
-        Some(list) => list.push(name.into()),
-        None => *list = json!([name]),
-    }
 }
 
 /// Sets a field where it is absent; makes the mapping it stands in where that is one level below what exists.

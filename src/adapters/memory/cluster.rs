@@ -36,7 +36,6 @@ struct Shared {
     broken: BTreeMap<String, String>,
     calls: Vec<String>,
     lists: BTreeMap<u64, Vec<Arc<Json>>>,
-    settled: Option<jiff::Timestamp>,
 }
 
 impl Cluster {
@@ -48,13 +47,13 @@ impl Cluster {
             broken: BTreeMap::new(),
             calls: Vec::new(),
             lists: BTreeMap::new(),
-            settled: None,
         };
         let cluster = Self { shared: Arc::new(Mutex::new(shared)), clock, manager: FIELD_MANAGER.into() };
         for name in ["kube-system", "kube-public", "kube-node-lease", "default"] {
             let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             control::make(&mut cluster.lock().state, object);
         }
+        tend::settle(&mut cluster.lock().state);
         cluster
     }
 
@@ -97,15 +96,13 @@ impl Cluster {
         shared.state.store.all().filter_map(|(_, object)| Manifest::parse((**object).clone()).ok()).collect()
     }
 
-    /// Takes the lock and lets the controllers catch up with what was written and with the time that has passed.
+    /// Takes the lock and lets the controllers catch up with the time that has passed.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        let changed = shared.state.store.take_changed();
-        if changed || shared.settled != Some(now) {
+        if shared.state.now != now {
             shared.state.now = now;
             tend::settle(&mut shared.state);
-            shared.settled = Some(now);
         }
         shared
     }
@@ -275,6 +272,7 @@ impl Writer for Cluster {
         let kind = shared.readable(resource, "create")?;
         fits(resource, object)?;
         let stored = shared.state.create(&kind, object.as_json().clone(), self.by(mode))?;
+        tend::settle(&mut shared.state);
         answer(&stored, resource)
     }
 
@@ -291,6 +289,7 @@ impl Writer for Cluster {
         let kind = shared.readable(resource, "patch")?;
         fits(resource, object)?;
         let stored = shared.state.apply(&kind, object.as_json().clone(), conflicts, self.by(mode))?;
+        tend::settle(&mut shared.state);
         answer(&stored, resource)
     }
 
@@ -315,13 +314,16 @@ impl Writer for Cluster {
                 let mut after = (*live).clone();
                 after["spec"]["replicas"] = scaled["spec"]["replicas"].clone();
                 let after = shared.state.replace(&kind, slot, after, by)?;
+                tend::settle(&mut shared.state);
                 Manifest::parse(scale(&after)).map_err(|e| Error::Garbled(e.to_string()))
             }
             "scale" => Err(Error::NotFound(format!("{full} has no scale subresource"))),
             "status" if !kind.status => Err(Error::NotFound(format!("{full} has no status subresource"))),
             _ => {
                 let after = patched(&live, patch)?;
-                answer(&shared.state.replace(&kind, slot, after, by)?, resource)
+                let after = shared.state.replace(&kind, slot, after, by)?;
+                tend::settle(&mut shared.state);
+                answer(&after, resource)
             }
         }
     }
@@ -337,7 +339,9 @@ impl Writer for Cluster {
         self.enter(Verb::Delete, &full, what).await?;
         let mut shared = self.lock();
         let kind = shared.readable(resource, "delete")?;
-        shared.state.delete(&slot(&kind, place), propagation)
+        shared.state.delete(&slot(&kind, place), propagation)?;
+        tend::settle(&mut shared.state);
+        Ok(())
     }
 }
 

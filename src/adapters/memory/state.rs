@@ -241,6 +241,9 @@ impl State {
         mode: Mode,
     ) -> Result<Json, Error> {
         admit::complete(kind, &mut object);
+        if let Some(finalizer) = admit::protection(kind) {
+            hold(&mut object, finalizer);
+        }
         structural(kind, &mut object);
         check(kind, &object)?;
         network::allocate(&self.store, &slot, &mut object).map_err(Error::Invalid)?;

@@ -168,6 +168,9 @@ fn protection(state: &mut State) {
 
 fn is_mounted(state: &State, claim: &Slot) -> bool {
     let uses = |pod: &Json| {
+        if pod.pointer("/spec/nodeName").is_none() {
+            return false;
+        }
         let volumes = pod.pointer("/spec/volumes").and_then(Json::as_array);
         let name = Json::from(claim.name.as_str());
         volumes.into_iter().flatten().any(|v| v.pointer("/persistentVolumeClaim/claimName") == Some(&name))

@@ -149,7 +149,7 @@ fn pods(state: &mut State) {
             .filter_map(|v| v.pointer("/persistentVolumeClaim/claimName")?.as_str());
         let bound = claims.all(|claim| {
             let claim = state.store.get(&Slot::new("persistentvolumeclaims", &slot.namespace, claim));
-            claim.is_some_and(|c| c.pointer("/status/phase") == Some(&json!("Bound")))
+            claim.is_some_and(|c| !deleting(c) && c.pointer("/status/phase") == Some(&json!("Bound")))
         });
         if !bound || !is_due(state, &pod) || pod.pointer("/status/phase") != Some(&json!("Pending")) {
             continue;

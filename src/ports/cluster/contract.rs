@@ -9,18 +9,8 @@ use serde_json::json;
 use crate::domain::object::{Gvk, Json, Manifest, Resource};
 use crate::domain::restore_request::Propagation;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{
-    Conflicts, Discovery, Error, ListRequest, Mode, Page, Patch, Place, Reader, Scope, Writer,
-};
-
-/// A cluster under test and a namespace of its own.
-struct World<'a> {
-    reader: &'a dyn Reader,
-    writer: &'a dyn Writer,
-    clock: &'a dyn Clock,
-    served: Discovery,
-    home: String,
-}
+use crate::ports::cluster::trial::World;
+use crate::ports::cluster::{Conflicts, Error, ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
 
 /// Checks every claim, in a namespace that is new and gone afterwards.
 ///
@@ -52,76 +42,6 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
     services_get_addresses(&world).await;
     definitions_add_kinds(&world).await;
     a_new_namespace_is_furnished_and_goes_with_its_content(&world).await;
-}
-
-impl World<'_> {
-    fn resource(&self, api_version: &str, kind: &str) -> Resource {
-        let gvk = Gvk::new(api_version, kind);
-        let found = self.served.resources.iter().find(|r| r.gvk.group == gvk.group && r.gvk.kind == kind);
-        found.unwrap_or_else(|| panic!("{gvk} is not served")).clone()
-    }
-
-    fn config(&self, name: &str, data: &Json) -> Json {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": self.home}, "data": data})
-    }
-
-    fn of(&self, object: &Json) -> Resource {
-        self.resource(object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap())
-    }
-
-    async fn create(&self, object: Json) -> Result<Manifest, Error> {
-        let resource = self.of(&object);
-        self.writer.create(&resource, &Manifest::parse(object).unwrap(), Mode::Real).await
-    }
-
-    async fn apply(&self, object: &Json, conflicts: Conflicts) -> Result<Manifest, Error> {
-        let manifest = Manifest::parse(object.clone()).unwrap();
-        self.writer.apply(&self.of(object), &manifest, conflicts, Mode::Real).await
-    }
-
-    async fn get(&self, kind: (&str, &str), name: &str) -> Option<Manifest> {
-        let resource = self.resource(kind.0, kind.1);
-        let namespace = resource.namespaced.then_some(self.home.as_str());
-        self.reader.get(&resource, namespace, name).await.unwrap()
-    }
-
-    async fn patch(
-        &self,
-        kind: (&str, &str),
-        name: &str,
-        sub: &str,
-        patch: Patch,
-    ) -> Result<Manifest, Error> {
-        let resource = self.resource(kind.0, kind.1);
-        let place = Place { namespace: Some(&self.home), name, subresource: sub };
-        self.writer.patch(&resource, place, &patch, Mode::Real).await
-    }
-
-    async fn delete(&self, kind: (&str, &str), name: &str, propagation: Propagation) -> Result<(), Error> {
-        let resource = self.resource(kind.0, kind.1);
-        let namespace = resource.namespaced.then_some(self.home.as_str());
-        self.writer.delete(&resource, Place { namespace, name, subresource: "" }, propagation).await
-    }
-
-    async fn list(&self, labels: &str, limit: u32, token: Option<String>) -> Result<Page, Error> {
-        let scope = Scope::Namespace(self.home.clone());
-        let request = ListRequest { scope, labels: labels.into(), limit, token };
-        self.reader.list(&self.resource("v1", "ConfigMap"), &request).await
-    }
-
-    async fn gone(&self, kind: (&str, &str), name: &str) {
-        self.until(name, async || self.get(kind, name).await.is_none()).await;
-    }
-
-    async fn until(&self, what: &str, met: impl AsyncFn() -> bool) {
-        for _ in 0..300 {
-            if met().await {
-                return;
-            }
-            self.clock.sleep(Duration::from_millis(100)).await;
-        }
-        panic!("waited in vain: {what}");
-    }
 }
 
 const CONFIG: (&str, &str) = ("v1", "ConfigMap");
