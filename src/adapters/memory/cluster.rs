@@ -109,6 +109,17 @@ impl Cluster {
 
     /// Notes a call, and lets it fail where that was ordered.
     async fn enter(&self, verb: Verb, resource: &str, what: String) -> Result<(), Error> {
+        self.enter_list(verb, resource, what, None).await
+    }
+
+    /// The same for a page with a token; `resume` is the token that goes on in the present state.
+    async fn enter_list(
+        &self,
+        verb: Verb,
+        resource: &str,
+        what: String,
+        resume: Option<String>,
+    ) -> Result<(), Error> {
         let effect = {
             let mut shared = self.lock();
             shared.calls.push(what);
@@ -121,7 +132,8 @@ impl Cluster {
                 self.clock.sleep(length).await;
                 Ok(())
             }
-            Some(effect) => effect.error(resource, None).map_or(Ok(()), Err),
+            Some(Effect::Expired { .. }) if resume.is_none() => Ok(()),
+            Some(effect) => effect.error(resource, resume).map_or(Ok(()), Err),
             None => Ok(()),
         }
     }
@@ -236,13 +248,9 @@ impl Reader for Cluster {
 
     async fn list(&self, resource: &Resource, request: &ListRequest) -> Result<Page, Error> {
         let name = resource.full_name();
-        let entered = self.enter(Verb::List, &name, format!("list {name}")).await;
-        if let Err(Error::Expired { .. }) = entered {
-            let Some(token) = &request.token else { return Err(Error::Invalid("no token".into())) };
-            let after = token.split_once(' ').map(|(_, after)| after).unwrap_or_default();
-            return Err(Error::Expired { next: Some(format!("now {after}")) });
-        }
-        entered?;
+        let after = request.token.as_deref().and_then(|token| token.split_once(' '));
+        let resume = after.map(|(_, after)| format!("now {after}"));
+        self.enter_list(Verb::List, &name, format!("list {name}"), resume).await?;
         let mut shared = self.lock();
         let kind = shared.readable(resource, "list")?;
         shared.page(&kind, resource, request)

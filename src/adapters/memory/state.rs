@@ -110,7 +110,10 @@ impl State {
             return Err(Error::Invalid("metadata.managedFields must be nil".into()));
         }
         let slot = self.place(kind, &wanted)?;
-        let wanted = declared(kind, wanted)?;
+        let mut wanted = declared(kind, wanted)?;
+        if kind.status {
+            put_or_remove(&mut wanted, "status", None);
+        }
         let who = self.manager(by, &wanted);
         let force = conflicts == Conflicts::Force;
         let conflict = |text: Vec<String>| Error::Conflict(text.join("; "));

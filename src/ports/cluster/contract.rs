@@ -33,6 +33,7 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
     lists_take_label_selectors(&world).await;
     invalid_objects_are_refused_without_their_values(&world).await;
     apply_creates_changes_and_takes_back(&world).await;
+    apply_leaves_the_status_alone(&world).await;
     apply_respects_other_managers(&world).await;
     patches_change_one_object(&world).await;
     replicas_change_through_the_scale_subresource(&world).await;
@@ -188,6 +189,15 @@ async fn apply_creates_changes_and_takes_back(world: &World<'_>) {
     stale["metadata"]["resourceVersion"] = made.at("/metadata/resourceVersion").unwrap().clone();
     let stale = world.apply(&stale, Conflicts::Force).await;
     assert!(matches!(stale, Err(Error::Conflict(_))), "{stale:?}");
+}
+
+async fn apply_leaves_the_status_alone(world: &World<'_>) {
+    let mut object = web(world, "applied", 0);
+    object["status"] = json!({"replicas": 7});
+    for _ in 0..2 {
+        let applied = world.apply(&object, Conflicts::Refuse).await.unwrap();
+        assert_ne!(applied.at("/status/replicas"), Some(&json!(7)));
+    }
 }
 
 async fn apply_respects_other_managers(world: &World<'_>) {
