@@ -4,11 +4,11 @@ use std::{env, fs};
 use super::*;
 use crate::domain::object::Manifest;
 use crate::engine::repository::{FileContent, MAX_FILE, SourceFile};
-use crate::engine::{sops, yaml};
+use crate::engine::{repository, sops, yaml};
 
 const BASE: &str = include_str!("base.yaml");
 
-fn repository(files: &[(&str, &[u8])]) -> Repository {
+fn files_of(files: &[(&str, &[u8])]) -> Repository {
     let file = |(path, bytes): &(&str, &[u8])| SourceFile {
         path: (*path).to_owned(),
         content: FileContent::Bytes(bytes.to_vec()),
@@ -20,7 +20,7 @@ fn repository(files: &[(&str, &[u8])]) -> Repository {
 fn problems(files: &[(&str, &[u8])]) -> String {
     let mut all = vec![("base.yaml", BASE.as_bytes())];
     all.extend_from_slice(files);
-    load(&repository(&all), &Identities::default())
+    load(&files_of(&all), &Identities::default())
         .map_or_else(|invalid| invalid.to_string(), |_| "fine".into())
 }
 
@@ -55,7 +55,7 @@ fn every_mistake_is_named_with_its_place_and_what_to_do() {
 
 #[test]
 fn a_repository_without_mistakes_becomes_a_policy_set() {
-    let mut files = repository(&[("base.yaml", BASE.as_bytes()), ("empty.yaml", b"# nothing\n")]);
+    let mut files = files_of(&[("base.yaml", BASE.as_bytes()), ("empty.yaml", b"# nothing\n")]);
     files.revision = Some("abc".into());
     let loaded = load(&files, &Identities::default()).unwrap();
     let names: Vec<&str> = loaded.set.locations.keys().map(String::as_str).collect();
@@ -67,7 +67,7 @@ fn a_repository_without_mistakes_becomes_a_policy_set() {
 #[test]
 fn documents_of_others_are_left_alone_and_counted() {
     let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n---\n[a list]\n---\na: text\n---\nkind: BackupStorageLocation\napiVersion: velero.io/v1\n";
-    let loaded = load(&repository(&[("a/values.yml", text)]), &Identities::default()).unwrap();
+    let loaded = load(&files_of(&[("a/values.yml", text)]), &Identities::default()).unwrap();
     assert_eq!(loaded.notes, ["a/values.yml: 4 documents are not for Backstay"]);
 }
 
@@ -92,7 +92,7 @@ fn what_is_no_yaml_file_is_refused() {
 
 #[test]
 fn a_file_that_is_too_long_is_named_with_the_limit() {
-    let mut files = repository(&[]);
+    let mut files = files_of(&[]);
     files.files.push(SourceFile { path: "dump.yaml".into(), content: FileContent::TooLong(MAX_FILE + 1) });
     insta::assert_snapshot!(load(&files, &Identities::default()).unwrap_err(), @"
     dump.yaml: the file has 9 MiB; the limit is 8 MiB
@@ -122,7 +122,7 @@ fn an_encrypted_document_is_opened_with_an_identity() {
     let (identities, recipients) = identities();
     let text = encrypted(HOOK, &["http"], &recipients);
     assert!(!text.contains("hunter2"));
-    let loaded = load(&repository(&[("hook.yaml", text.as_bytes())]), &identities).unwrap();
+    let loaded = load(&files_of(&[("hook.yaml", text.as_bytes())]), &identities).unwrap();
     assert_eq!(loaded.set.hooks["call"].hook.http.as_ref().unwrap().url, "https://hunter2@example.org");
 }
 
@@ -131,7 +131,7 @@ fn a_foreign_secret_stays_closed_and_needs_no_identity() {
     let (_, recipients) = identities();
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n";
     let text = encrypted(secret, &["stringData"], &recipients);
-    assert!(load(&repository(&[("secret.yaml", text.as_bytes())]), &Identities::default()).is_ok());
+    assert!(load(&files_of(&[("secret.yaml", text.as_bytes())]), &Identities::default()).is_ok());
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn no_message_repeats_what_was_encrypted() {
         &["http", "scope"],
         &recipients,
     );
-    let invalid = load(&repository(&[("hook.yaml", text.as_bytes())]), &identities).unwrap_err().to_string();
+    let invalid = load(&files_of(&[("hook.yaml", text.as_bytes())]), &identities).unwrap_err().to_string();
     assert!(invalid.contains("spec.hook.scope") && invalid.contains("***"), "{invalid}");
     assert!(!invalid.contains("hunter2") && !invalid.contains("Sometimes"), "{invalid}");
 }
@@ -150,11 +150,61 @@ fn no_message_repeats_what_was_encrypted() {
 #[test]
 fn the_order_of_files_changes_nothing() {
     let policy = b"apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: p}\nspec: {locations: [archive]}\n";
-    let one = load(&repository(&[("a.yaml", policy), ("b.yaml", BASE.as_bytes())]), &Identities::default())
-        .unwrap();
-    let two = load(&repository(&[("a.yaml", BASE.as_bytes()), ("b.yaml", policy)]), &Identities::default())
-        .unwrap();
+    let one =
+        load(&files_of(&[("a.yaml", policy), ("b.yaml", BASE.as_bytes())]), &Identities::default()).unwrap();
+    let two =
+        load(&files_of(&[("a.yaml", BASE.as_bytes()), ("b.yaml", policy)]), &Identities::default()).unwrap();
     assert_eq!(one.set, two.set);
     let manifest = Manifest::parse(yaml::parse(HOOK).unwrap()).unwrap();
     assert_eq!(manifest.name(), "call");
+}
+
+/// An example with its placeholders filled in; the documents of the demo name locations that `init` writes.
+fn example(name: &str) -> Repository {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut files = repository::folder(&top.join(name)).unwrap();
+    if name == "demo" {
+        files.files.extend(repository::folder(&top.join("init")).unwrap().files);
+    }
+    for file in &mut files.files {
+        let FileContent::Bytes(bytes) = &mut file.content else { panic!("{} is too long", file.path) };
+        let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let text = String::from_utf8(bytes.clone()).unwrap().replace("${RECIPIENT}", recipient);
+        *bytes =
+            text.replace("${ARCHIVE}", "/tmp/archive").replace("${MIRROR}", "/tmp/mirror.git").into_bytes();
+    }
+    files
+}
+
+#[test]
+fn every_example_is_a_policy_repository_without_mistakes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert!(["production", "quickstart", "radix"].iter().all(|name| names.contains(&(*name).to_owned())));
+    for name in names {
+        let loaded = load(&example(&name), &Identities::default());
+        assert!(loaded.is_ok(), "examples/{name}:\n{}", loaded.unwrap_err());
+    }
+}
+
+#[test]
+fn the_three_stories_have_a_fixup_each() {
+    let set = load(&example("radix"), &Identities::default()).unwrap().set;
+    let steps: Vec<String> = set
+        .restores
+        .iter()
+        .flat_map(|(name, spec)| spec.fixups.iter().map(move |f| format!("{name}: {}", f.name)))
+        .collect();
+    insta::assert_snapshot!(steps.join("\n"), @"
+    applications: default-is-a-radix-base-namespace
+    monitoring: delete-the-stateful-set
+    monitoring: delete-the-claim
+    monitoring: wait-for-prometheus
+    names: only-one-writes-the-zone
+    ");
 }
