@@ -43,6 +43,7 @@ pub mod ports {
 
 /// FLOOR 3: the verbs, in the order of the data.
 pub mod engine {
+    pub mod pool; // heavy computing, beside the event loop
     pub mod yaml; // text for people
     pub mod retry; // again, but not for ever
     pub mod age; // sealed to public keys
@@ -61,6 +62,12 @@ pub mod engine {
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
+    pub mod encrypt; // what a mirror may show
+    pub mod mirror_path; // where an object stands in a mirror
+    pub mod mirror_state; // what a mirror knows of its runs
+    pub mod mirror_change; // what a commit does to it
+    pub mod mirror; // one backup, one commit
+    pub mod mirror_read; // a mirror read back
     pub mod readiness; // whether an object can be built upon
     pub mod prepare; // what is sent of an object
     pub mod owners; // what its controller makes again
