@@ -181,6 +181,9 @@ pub enum Patch {
 pub const FIELD_MANAGER: &str = "backstay";
 
 /// Writes to a cluster. Every method retries nothing and writes as field manager [`FIELD_MANAGER`].
+///
+/// A field that the server does not know makes the write [`Error::Invalid`], with the field's name: nothing of what was
+/// asked for is dropped without a word.
 #[async_trait]
 pub trait Writer: Send + Sync {
     /// Creates the object; [`Error::AlreadyExists`] where it is there. Gives back what the server stored.

@@ -89,6 +89,7 @@ impl State {
             return Err(Error::Invalid(text.into()));
         }
         let slot = self.place(kind, &object)?;
+        let object = declared(kind, object)?;
         if self.store.get(&slot).is_some() {
             return Err(Error::AlreadyExists);
         }
@@ -140,7 +141,7 @@ impl State {
         let before = self.live(&slot)?;
         same(&before, &after, "uid")?;
         same(&before, &after, "resourceVersion")?;
-        let mut after = after;
+        let mut after = declared(kind, after)?;
         match (by.subresource, kind.status) {
             ("status", _) => {
                 let status = after.get("status").cloned();
@@ -355,7 +356,7 @@ fn structural(kind: &Kind, object: &mut Json) {
     *object = Json::Object(whole);
 }
 
-/// Server-side apply knows the schema and refuses what is not in it; here that is known of a few kinds.
+/// Refuses fields that are not in the schema, as strict validation does; for built-in kinds, of a few.
 fn declared(kind: &Kind, wanted: Json) -> Result<Json, Error> {
     let known: &[&str] = match kind.storage.as_str() {
         "configmaps" => &["data", "binaryData", "immutable"],
@@ -370,7 +371,23 @@ fn declared(kind: &Kind, wanted: Json) -> Result<Json, Error> {
     let stray = stray.find(|key| !known.is_empty() && !known.contains(key) && !always.contains(key));
     match stray {
         Some(key) => Err(Error::Invalid(format!(".{key}: field not declared in schema"))),
-        None if pruned != wanted => Err(Error::Invalid("a field is not declared in schema".into())),
-        None => Ok(wanted),
+        None => match lost(&wanted, &pruned) {
+            Some(path) => Err(Error::Invalid(format!("{path}: field not declared in schema"))),
+            None => Ok(wanted),
+        },
+    }
+}
+
+/// The path of the first field that the other tree lacks.
+fn lost(wanted: &Json, pruned: &Json) -> Option<String> {
+    match (wanted, pruned) {
+        (Json::Object(all), Json::Object(some)) => all.iter().find_map(|(key, child)| {
+            let rest = some.get(key).map_or(Some(String::new()), |other| lost(child, other))?;
+            Some(format!(".{key}{rest}"))
+        }),
+        (Json::Array(all), Json::Array(some)) => {
+            all.iter().zip(some).enumerate().find_map(|(i, (a, b))| Some(format!("[{i}]{}", lost(a, b)?)))
+        }
+        _ => None,
     }
 }

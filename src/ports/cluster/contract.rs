@@ -377,8 +377,11 @@ async fn definitions_add_kinds(world: &World<'_>) {
     let wrong = world.writer.create(&resource, &sail(json!({"area": "large"})), Mode::Real).await;
     let Err(Error::Invalid(text)) = wrong else { panic!("a schema was not checked") };
     assert!(text.contains("spec.area") && !text.contains("large"), "{text}");
-    let made =
-        world.writer.create(&resource, &sail(json!({"area": 3, "colour": "red"})), Mode::Real).await.unwrap();
+    let unknown =
+        world.writer.create(&resource, &sail(json!({"area": 3, "colour": "hunter2"})), Mode::Real).await;
+    let Err(Error::Invalid(text)) = unknown else { panic!("a field was dropped without a word") };
+    assert!(text.contains("spec.colour") && !text.contains("hunter2"), "{text}");
+    let made = world.writer.create(&resource, &sail(json!({"area": 3})), Mode::Real).await.unwrap();
     assert_eq!((made.at("/spec"), made.at("/status")), (Some(&json!({"area": 3})), None));
     let place = Place { namespace: Some(&world.home), name: "main", subresource: "status" };
     let set = Patch::Merge(json!({"status": {"set": true}, "spec": {"area": 9}}));
