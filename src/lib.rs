@@ -123,6 +123,20 @@ pub mod adapters {
         pub mod cluster; // the door
         pub mod bucket; // object storage in memory
     }
+    /// A Kubernetes API server.
+    pub mod kube {
+        pub mod scrub; // what it says, without contents
+        pub mod failure; // what goes wrong
+        pub mod connect; // how to reach it
+        pub mod call; // one request
+        pub mod served; // what it says it serves
+        pub mod discover; // asks for that
+        pub mod page; // objects in its answers
+        pub mod read; // the door to read
+        pub mod write; // the door to write
+        #[cfg(test)]
+        pub mod real; // the contract, kept by a real one
+    }
 }
 
 #[cfg(test)]
