@@ -59,6 +59,7 @@ pub mod engine {
     pub mod collect; // all of them
     pub mod rewrite; // changes that data cannot say
     pub mod sanitize; // what is stored of an object
+    pub mod part; // one sealed file of a snapshot
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
