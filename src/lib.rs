@@ -59,7 +59,9 @@ pub mod engine {
     pub mod collect; // all of them
     pub mod rewrite; // changes that data cannot say
     pub mod sanitize; // what is stored of an object
+    pub mod archive; // where everything stands in object storage
     pub mod part; // one sealed file of a snapshot
+    pub mod store; // writes a snapshot
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people

@@ -26,6 +26,16 @@ impl SnapshotId {
         (!text.is_empty() && text.len() <= 128 && text.chars().all(fine)).then(|| Self(text.to_owned()))
     }
 
+    /// When its run started, as the name tells; `None` where the name was not made by [`SnapshotId::new`].
+    pub fn started(&self) -> Option<Timestamp> {
+        let (rest, letters) = self.0.rsplit_once('-')?;
+        let (policy, time) = rest.rsplit_once('-')?;
+        let plain =
+            letters.len() == 4 && letters.chars().all(|c| c.is_ascii_lowercase()) && !policy.is_empty();
+        let time = jiff::civil::DateTime::strptime("%Y%m%dt%H%M%Sz", time).ok().filter(|_| plain)?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,5 +83,16 @@ mod tests {
         assert_eq!(id.as_str(), "shop-20261121t063000z-kwpa");
         assert_eq!(SnapshotId::parse(id.as_str()), Some(id));
         assert_eq!(SnapshotId::parse("../x"), None);
+    }
+
+    #[test]
+    fn a_name_tells_when_its_run_started() {
+        let started = |name: &str| SnapshotId::parse(name).unwrap().started();
+        assert_eq!(started("my-shop-20261121t063000z-kwpa"), Some("2026-11-21T06:30:00Z".parse().unwrap()));
+        for name in
+            ["shop", "20261121t063000z-kwpa", "shop-20261121t063000z-kw", "shop-20269921t063000z-kwpa"]
+        {
+            assert_eq!(started(name), None, "{name}");
+        }
     }
 }
