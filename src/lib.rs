@@ -62,6 +62,8 @@ pub mod engine {
     pub mod archive; // where everything stands in object storage
     pub mod part; // one sealed file of a snapshot
     pub mod store; // writes a snapshot
+    pub mod retain; // decides which snapshots are kept
+    pub mod prune; // deletes the others
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
