@@ -64,6 +64,8 @@ pub mod engine {
     pub mod store; // writes a snapshot
     pub mod retain; // decides which snapshots are kept
     pub mod prune; // deletes the others
+    pub mod files; // files of a snapshot, checked
+    pub mod open; // any saved state
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
