@@ -66,6 +66,7 @@ pub mod engine {
     pub mod prune; // deletes the others
     pub mod files; // files of a snapshot, checked
     pub mod open; // any saved state
+    pub mod verify; // whether a snapshot is sound
     pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod render; // a diff for people
