@@ -2,7 +2,7 @@
 //!
 //! In: the objects of a state that are meant, `Catalog` · Out: one `Verdict` for each · Touches: nothing
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::object::{Manifest, ObjectKey, Owner, Resource};
 use crate::domain::rules::{Catalog, KindRules};
@@ -66,25 +66,16 @@ impl<'c> RulesByKind<'c> {
 /// A controller counts as restored when it is among the members, by uid or by kind, namespace and name. Objects whose
 /// catalog rules say `evenIfOwned` are restored all the same: a controller could not make them again as they were.
 pub fn owners(members: &[Member<'_>], catalog: &Catalog) -> Vec<Verdict> {
-    let uids: HashSet<&str> = members.iter().filter_map(|m| m.uid).filter(|uid| !uid.is_empty()).collect();
-    let keys: HashSet<&ObjectKey> = members.iter().map(|m| m.key).collect();
+    let there = There::new(members);
     let mut rules = RulesByKind::new(catalog);
-    let there = |member: &Member<'_>, owner: &Owner| {
-        let own = member.uid.is_some_and(|uid| uid == owner.uid);
-        let namespaced = owner.key(member.key.namespace.as_deref());
-        let clusterwide = owner.key(None);
-        !own && (uids.contains(owner.uid.as_str())
-            || keys.contains(&namespaced)
-            || keys.contains(&clusterwide))
-    };
     let mut judge = |member: &Member<'_>| {
         let Some(owner) = member.controller else { return Verdict::Restore };
-        let maker = owner.key(member.key.namespace.as_deref());
-        if !there(member, owner) {
+        let Some(maker) = there.find(member, owner) else {
+            let maker = owner.key(member.key.namespace.as_deref());
             return Verdict::RestoreOwned(format!(
                 "its controller {maker} is not among the restored objects"
             ));
-        }
+        };
         if rules.of(member.resource).even_if_owned(&member.outline()) {
             return Verdict::RestoreOwned(format!(
                 "made by {maker}, which could not make it again as it was"
@@ -94,3 +85,27 @@ pub fn owners(members: &[Member<'_>], catalog: &Catalog) -> Vec<Verdict> {
     };
     members.iter().map(&mut judge).collect()
 }
+
+/// The members by what an owner reference says of them.
+struct There<'m> {
+    uids: HashMap<&'m str, &'m ObjectKey>,
+    keys: HashSet<&'m ObjectKey>,
+}
+
+impl<'m> There<'m> {
+    fn new(members: &'m [Member<'m>]) -> Self {
+        let uids = members.iter().filter_map(|m| Some((m.uid?, m.key))).filter(|(uid, _)| !uid.is_empty());
+        Self { uids: uids.collect(), keys: members.iter().map(|m| m.key).collect() }
+    }
+
+    /// The owner among the members: by uid, or where that is unknown by name, in the namespace or cluster-scoped.
+    fn find(&self, member: &Member<'_>, owner: &Owner) -> Option<&'m ObjectKey> {
+        let by_name = |namespace| self.keys.get(&owner.key(namespace)).copied();
+        let found = self.uids.get(owner.uid.as_str()).copied();
+        let found = found.or_else(|| by_name(member.key.namespace.as_deref())).or_else(|| by_name(None));
+        found.filter(|key| *key != member.key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

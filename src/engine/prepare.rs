@@ -168,3 +168,6 @@ fn notes(object: &Manifest) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;

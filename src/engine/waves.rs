@@ -44,3 +44,6 @@ pub fn waves(members: &[Member<'_>], catalog: &Catalog) -> Vec<Wave> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,97 @@ fn one_rule_name_in_two_catalogs_is_refused() {
     let told = Catalog::with(&two).unwrap_err();
     assert_eq!(told[0].to_string(), "/two/rules/0/name: rule \"a\" stands in catalog /one already");
 }
+
+#[test]
+fn what_velero_never_restores_is_not_even_listed_here() {
+    // velero 2.3
+    let catalog = Catalog::builtin();
+    let table = [
+        ("v1", "Node", "nodes"),
+        ("v1", "Event", "events"),
+        ("events.k8s.io/v1", "Event", "events"),
+        ("velero.io/v1", "Backup", "backups"),
+        ("velero.io/v1", "Restore", "restores"),
+        ("velero.io/v1", "ResticRepository", "resticrepositories"),
+        ("velero.io/v1", "BackupRepository", "backuprepositories"),
+        ("storage.k8s.io/v1", "CSINode", "csinodes"),
+        ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments"),
+        ("coordination.k8s.io/v1", "Lease", "leases"),
+        ("metrics.k8s.io/v1beta1", "PodMetrics", "pods"),
+        ("v1", "ComponentStatus", "componentstatuses"),
+        ("authentication.k8s.io/v1", "TokenReview", "tokenreviews"),
+        ("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews"),
+        ("authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+        ("networking.k8s.io/v1", "IPAddress", "ipaddresses"),
+        ("resource.k8s.io/v1", "ResourceSlice", "resourceslices"),
+    ];
+    for (api_version, kind, plural) in table {
+        assert!(catalog.kind(&resource(api_version, kind, plural)).never_listed().is_some(), "{plural}");
+    }
+    let listed = [
+        ("v1", "Pod", "pods"),
+        ("apps/v1", "ControllerRevision", "controllerrevisions"),
+        ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
+        ("velero.io/v1", "Schedule", "schedules"),
+        ("example.org/v1", "Event", "events"),
+        ("example.org/v1", "Node", "nodes"),
+    ];
+    for (api_version, kind, plural) in listed {
+        assert_eq!(catalog.kind(&resource(api_version, kind, plural)).never_listed(), None, "{plural}");
+    }
+}
+
+#[test]
+fn what_the_cluster_makes_by_itself_is_not_collected_and_what_a_person_made_is() {
+    let catalog = Catalog::builtin();
+    let told = |row: &str| {
+        let (plural, text) = row.split_once(' ').unwrap();
+        let object = Manifest::parse(serde_saphyr::from_str(text).unwrap()).unwrap();
+        let kind = resource(&object.gvk().api_version(), object.kind(), plural);
+        format!("{plural} {}: {}", object.name(), catalog.kind(&kind).never(&object).unwrap_or("collected"))
+    };
+    let table = "
+pods {apiVersion: v1, kind: Pod, metadata: {name: static, annotations: {kubernetes.io/config.mirror: x}}}
+pods {apiVersion: v1, kind: Pod, metadata: {name: own, annotations: {kubernetes.io/config.source: api}}}
+endpointslices {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-x, labels: {endpointslice.kubernetes.io/managed-by: endpointslice-controller.k8s.io}}}
+endpointslices {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: outside, labels: {endpointslice.kubernetes.io/managed-by: staff}}}
+endpoints {apiVersion: v1, kind: Endpoints, metadata: {name: web, labels: {endpoints.kubernetes.io/managed-by: endpoint-controller}}}
+endpoints {apiVersion: v1, kind: Endpoints, metadata: {name: older, annotations: {endpoints.kubernetes.io/last-change-trigger-time: now}}}
+endpoints {apiVersion: v1, kind: Endpoints, metadata: {name: lock, annotations: {control-plane.alpha.kubernetes.io/leader: me}}}
+endpoints {apiVersion: v1, kind: Endpoints, metadata: {name: outside}}
+services {apiVersion: v1, kind: Service, metadata: {name: kubernetes, namespace: default}}
+services {apiVersion: v1, kind: Service, metadata: {name: kubernetes, namespace: shop}}
+configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: kube-root-ca.crt, namespace: shop}}
+configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: extension-apiserver-authentication, namespace: kube-system}}
+configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: extension-apiserver-authentication, namespace: shop}}
+apiservices {apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.apps, labels: {kube-aggregator.kubernetes.io/automanaged: onstart}}}
+apiservices {apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1beta1.metrics.k8s.io}}
+flowschemas {apiVersion: flowcontrol.apiserver.k8s.io/v1, kind: FlowSchema, metadata: {name: catch-all, annotations: {apf.kubernetes.io/autoupdate-spec: 'true'}}}
+flowschemas {apiVersion: flowcontrol.apiserver.k8s.io/v1, kind: FlowSchema, metadata: {name: mine, annotations: {apf.kubernetes.io/autoupdate-spec: 'false'}}}
+servicecidrs {apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: {name: kubernetes}}
+priorityclasses {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: system-node-critical}}
+priorityclasses {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}}";
+    let told: Vec<String> = table.lines().filter(|l| !l.is_empty()).map(told).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    pods static: a kubelet shows its static pod here
+    pods own: collected
+    endpointslices web-x: a controller makes endpoint slices from services and pods
+    endpointslices outside: collected
+    endpoints web: a controller makes endpoints from services and pods
+    endpoints older: a controller makes endpoints from services and pods
+    endpoints lock: a controller makes endpoints from services and pods
+    endpoints outside: collected
+    services kubernetes: the API server publishes its own address here
+    services kubernetes: collected
+    configmaps kube-root-ca.crt: a controller writes its certificate into every namespace
+    configmaps extension-apiserver-authentication: the API server writes it, for this very cluster
+    configmaps extension-apiserver-authentication: collected
+    apiservices v1.apps: the API server makes it for its own groups and for custom resources
+    apiservices v1beta1.metrics.k8s.io: collected
+    flowschemas catch-all: the API server keeps it at its own default
+    flowschemas mine: collected
+    servicecidrs kubernetes: the API server makes it from its flags
+    priorityclasses system-node-critical: the API server makes it at every start
+    priorityclasses high: collected
+    ");
+}

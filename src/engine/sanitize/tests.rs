@@ -58,6 +58,12 @@ fn each(plural: &str, head: &str, bodies: &[&str]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// One line for each line `plural {object}`.
+fn rows(table: &str) -> String {
+    let rows = table.lines().filter_map(|row| row.split_once(' '));
+    rows.map(|(plural, text)| each(plural, text, &[""])).collect::<Vec<_>>().join("\n")
+}
+
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -309,32 +315,29 @@ spec: {claimRef: {name: data, namespace: shop, uid: u, resourceVersion: '5'}, pe
 
 #[test]
 fn other_kinds_lose_what_their_controllers_write() {
-    let ca = "caBundle: Y2E=";
-    let table = [
-        ("namespaces", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {kubernetes.io/metadata.name: shop, team: a}}\nspec: {finalizers: [kubernetes]}".to_owned()),
-        ("serviceaccounts", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: build, namespace: shop}\nsecrets: [{name: build-token-x}]\nimagePullSecrets: [{name: build-dockercfg-x}, {name: registry}]".to_owned()),
-        ("clusterroles", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: all}\naggregationRule: {clusterRoleSelectors: []}\nrules: [{verbs: [get]}]".to_owned()),
-        ("clusterroles", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: view, labels: {kubernetes.io/bootstrapping: rbac-defaults}, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'true'}}\nrules: []".to_owned()),
-        ("clusterroles", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: view, labels: {kubernetes.io/bootstrapping: rbac-defaults}, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'false'}}\nrules: []".to_owned()),
-        ("horizontalpodautoscalers", "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web, namespace: shop, annotations: {autoscaling.alpha.kubernetes.io/conditions: x, autoscaling.alpha.kubernetes.io/behavior: y}}".to_owned()),
-        ("cronjobs", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c, namespace: shop}\nspec: {jobTemplate: {metadata: {creationTimestamp: null}, spec: {template: {metadata: {creationTimestamp: null}}}}}".to_owned()),
-        ("statefulsets", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db, namespace: shop}\nspec: {volumeClaimTemplates: [{metadata: {name: d, creationTimestamp: null}, spec: {}, status: {phase: Pending}}]}".to_owned()),
-        ("daemonsets", "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: shop, annotations: {deprecated.daemonset.template.generation: '1'}}".to_owned()),
-        ("endpoints", "apiVersion: v1\nkind: Endpoints\nmetadata: {name: db, namespace: shop}\nsubsets: [{addresses: [{ip: 1.2.3.4, targetRef: {kind: Pod, name: p, uid: u, resourceVersion: '1'}}]}]".to_owned()),
-        ("certificatesigningrequests", "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: c}".to_owned()),
-        ("validatingwebhookconfigurations", format!("apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: w, annotations: {{cert-manager.io/inject-ca-from: a/b}}}}\nwebhooks: [{{name: a, clientConfig: {{{ca}}}}}]")),
-        ("validatingwebhookconfigurations", format!("apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: w}}\nwebhooks: [{{name: a, clientConfig: {{{ca}}}}}]")),
-        ("apiservices", format!("apiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {{name: v1.x, annotations: {{cert-manager.io/inject-ca-from-secret: a/b}}}}\nspec: {{{ca}}}")),
-        ("customresourcedefinitions", format!("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: a.b, annotations: {{cert-manager.io/inject-apiserver-ca: 'true'}}}}\nspec: {{conversion: {{webhook: {{clientConfig: {{{ca}}}}}}}}}\nstatus: {{acceptedNames: {{}}}}")),
-    ];
-    let told: Vec<String> = table.iter().map(|(plural, text)| each(plural, text, &[""])).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let table = "
+namespaces {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {kubernetes.io/metadata.name: shop, team: a}}, spec: {finalizers: [kubernetes]}}
+serviceaccounts {apiVersion: v1, kind: ServiceAccount, metadata: {name: build, namespace: shop}, secrets: [{name: build-token-x}], imagePullSecrets: [{name: build-dockercfg-x}, {name: registry}]}
+clusterroles {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: all}, aggregationRule: {clusterRoleSelectors: []}, rules: [{verbs: [get]}]}
+clusterroles {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: view, labels: {kubernetes.io/bootstrapping: rbac-defaults}, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'true'}}, rules: []}
+clusterroles {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: view, labels: {kubernetes.io/bootstrapping: rbac-defaults}, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'false'}}, rules: []}
+horizontalpodautoscalers {apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web, namespace: shop, annotations: {autoscaling.alpha.kubernetes.io/conditions: x, autoscaling.alpha.kubernetes.io/behavior: kept}}}
+cronjobs {apiVersion: batch/v1, kind: CronJob, metadata: {name: c, namespace: shop}, spec: {jobTemplate: {metadata: {creationTimestamp: null}, spec: {template: {metadata: {creationTimestamp: null}}}}}}
+statefulsets {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: shop}, spec: {volumeClaimTemplates: [{metadata: {name: d, creationTimestamp: null}, spec: {}, status: {phase: Pending}}]}}
+daemonsets {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d, namespace: shop, annotations: {deprecated.daemonset.template.generation: '1'}}}
+endpoints {apiVersion: v1, kind: Endpoints, metadata: {name: db, namespace: shop}, subsets: [{addresses: [{ip: 1.2.3.4, targetRef: {kind: Pod, name: p, uid: u, resourceVersion: '1'}}]}]}
+certificatesigningrequests {apiVersion: certificates.k8s.io/v1, kind: CertificateSigningRequest, metadata: {name: c}}
+validatingwebhookconfigurations {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: w, annotations: {cert-manager.io/inject-ca-from: a/b}}, webhooks: [{name: a, clientConfig: {caBundle: Y2E=}}]}
+validatingwebhookconfigurations {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: w}, webhooks: [{name: a, clientConfig: {caBundle: Y2E=}}]}
+apiservices {apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.x, annotations: {cert-manager.io/inject-ca-from-secret: a/b}}, spec: {caBundle: Y2E=}}
+customresourcedefinitions {apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b, annotations: {cert-manager.io/inject-apiserver-ca: 'true'}}, spec: {conversion: {webhook: {clientConfig: {caBundle: Y2E=}}}}, status: {acceptedNames: {}}}";
+    insta::assert_snapshot!(rows(table), @r#"
     {"metadata":{"labels":{"team":"a"},"name":"shop"},"spec":{}}
     {"imagePullSecrets":[{"name":"registry"}],"metadata":{"name":"build","namespace":"shop"}}
     {"aggregationRule":{"clusterRoleSelectors":[]},"metadata":{"name":"all"}}
     out: the API server makes it at every start, as its version needs it
     {"metadata":{"annotations":{"rbac.authorization.kubernetes.io/autoupdate":"false"},"labels":{"kubernetes.io/bootstrapping":"rbac-defaults"},"name":"view"},"rules":[]}
-    {"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/behavior":true},"name":"web","namespace":"shop"}}
+    {"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/behavior":"kept"},"name":"web","namespace":"shop"}}
     {"metadata":{"name":"c","namespace":"shop"},"spec":{"jobTemplate":{"metadata":{},"spec":{"template":{"metadata":{}}}}}}
     {"metadata":{"name":"db","namespace":"shop"},"spec":{"volumeClaimTemplates":[{"metadata":{"name":"d"},"spec":{}}]}}
     {"metadata":{"name":"d","namespace":"shop"}}
@@ -349,27 +352,13 @@ fn other_kinds_lose_what_their_controllers_write() {
 
 #[test]
 fn custom_resources_lose_what_only_their_controllers_need() {
-    let table = [
-        (
-            "applications",
-            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: shop, namespace: argocd, annotations: {argocd.argoproj.io/refresh: hard}, finalizers: [resources-finalizer.argocd.argoproj.io]}\noperation: {sync: {}}\nspec: {}",
-        ),
-        (
-            "helmcharts",
-            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\nmetadata: {name: shop-web, namespace: flux-system, labels: {helm.toolkit.fluxcd.io/name: web, helm.toolkit.fluxcd.io/namespace: shop}}",
-        ),
-        (
-            "helmcharts",
-            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\nmetadata: {name: mine, namespace: flux-system}",
-        ),
-        ("orders", "apiVersion: acme.cert-manager.io/v1\nkind: Order\nmetadata: {name: o, namespace: shop}"),
-        (
-            "widgets",
-            "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w, namespace: shop}\nspec: {clusterIP: 1.2.3.4, selector: {a: b}}\ntop: level\nstatus: {x: 1}",
-        ),
-    ];
-    let told: Vec<String> = table.iter().map(|(plural, text)| each(plural, text, &[""])).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let table = "
+applications {apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: shop, namespace: argocd, annotations: {argocd.argoproj.io/refresh: hard}, finalizers: [resources-finalizer.argocd.argoproj.io]}, operation: {sync: {}}, spec: {}}
+helmcharts {apiVersion: source.toolkit.fluxcd.io/v1, kind: HelmChart, metadata: {name: shop-web, namespace: flux-system, labels: {helm.toolkit.fluxcd.io/name: web, helm.toolkit.fluxcd.io/namespace: shop}}}
+helmcharts {apiVersion: source.toolkit.fluxcd.io/v1, kind: HelmChart, metadata: {name: mine, namespace: flux-system}}
+orders {apiVersion: acme.cert-manager.io/v1, kind: Order, metadata: {name: o, namespace: shop}}
+widgets {apiVersion: example.org/v1, kind: Widget, metadata: {name: w, namespace: shop}, spec: {clusterIP: 1.2.3.4, selector: {a: b}}, top: level, status: {x: 1}}";
+    insta::assert_snapshot!(rows(table), @r#"
     {"metadata":{"name":"shop","namespace":"argocd"},"spec":{}}
     out: helm-controller makes it for its HelmRelease
     {"metadata":{"name":"mine","namespace":"flux-system"}}
