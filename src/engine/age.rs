@@ -177,7 +177,13 @@ impl<W: Write> Write for Sealer<W> {
 
 /// Private keys to open with; `Debug` prints how many.
 #[derive(Clone, Default)]
-pub struct Identities(Vec<Arc<dyn ::age::Identity + Send + Sync>>);
+pub struct Identities(Vec<PrivateKey>);
+
+#[derive(Clone)]
+struct PrivateKey {
+    key: Arc<dyn ::age::Identity + Send + Sync>,
+    recipient: String,
+}
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +195,11 @@ impl Identities {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The public keys, in the order in which the private ones were added.
+    pub fn recipients(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.recipient.as_str())
     }
 
     /// Adds the private keys of a text: an age identity file, keys between white space, or an OpenSSH or PEM private key.
@@ -222,7 +233,7 @@ impl Identities {
             return Err(Error::NoIdentity);
         }
         let file = Decryptor::new_buffered(ArmoredReader::new(sealed)).map_err(cannot_open)?;
-        let keys = self.0.iter().map(|key| key.as_ref() as &dyn ::age::Identity);
+        let keys = self.0.iter().map(|key| key.key.as_ref() as &dyn ::age::Identity);
         Ok(Opener(file.decrypt(keys).map_err(cannot_open)?))
     }
 
@@ -234,9 +245,9 @@ impl Identities {
     }
 }
 
-fn age_identity(place: &str, word: &str) -> Result<Arc<dyn ::age::Identity + Send + Sync>, Error> {
+fn age_identity(place: &str, word: &str) -> Result<PrivateKey, Error> {
     let reason = match word.parse::<x25519::Identity>() {
-        Ok(key) => return Ok(Arc::new(key)),
+        Ok(key) => return Ok(PrivateKey { recipient: key.to_public().to_string(), key: Arc::new(key) }),
         Err(_) if word.starts_with("AGE-PLUGIN-") => "age plugins are not supported",
         Err(_) if word.starts_with("AGE-SECRET-KEY-PQ-") => "post-quantum keys are not supported yet",
         Err(_) if word.starts_with("age1") || word.starts_with("ssh-") => {
@@ -247,9 +258,12 @@ fn age_identity(place: &str, word: &str) -> Result<Arc<dyn ::age::Identity + Sen
     Err(Error::BadIdentity { place: place.into(), reason: reason.into() })
 }
 
-fn ssh_identity(place: &str, text: &str) -> Result<Arc<dyn ::age::Identity + Send + Sync>, Error> {
+fn ssh_identity(place: &str, text: &str) -> Result<PrivateKey, Error> {
     let reason = match ssh::Identity::from_buffer(text.as_bytes(), None) {
-        Ok(key @ ssh::Identity::Unencrypted(_)) => return Ok(Arc::new(key)),
+        Ok(key @ ssh::Identity::Unencrypted(_)) => match ssh::Recipient::try_from(key.clone()) {
+            Ok(public) => return Ok(PrivateKey { recipient: public.to_string(), key: Arc::new(key) }),
+            Err(_) => "only ssh-ed25519 and ssh-rsa keys can decrypt",
+        },
         Ok(ssh::Identity::Encrypted(_)) => {
             "it is locked with a passphrase, unlock a copy with `ssh-keygen -p`"
         }
