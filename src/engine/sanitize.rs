@@ -110,6 +110,13 @@ pub fn normalise(object: Manifest, rules: &KindRules<'_>) -> Manifest {
     mirror_form(object, &edits, &KindFilter::default())
 }
 
+/// What a mirror shows of an object of this kind when the policy has no rules of its own: what diffs compare.
+pub fn mirror_view(object: Manifest, rules: &KindRules<'_>) -> MirrorForm {
+    let controller = object.controller();
+    let step = Step { rules: rules.clone(), filter: KindFilter::default(), wants: Wants::Mirror };
+    step.mirror(object, controller.as_ref(), &mut BTreeSet::new())
+}
+
 struct Step<'s> {
     rules: KindRules<'s>,
     filter: KindFilter<'s>,
