@@ -59,23 +59,27 @@ pub mod engine {
     pub mod collect; // all of them
     pub mod rewrite; // changes that data cannot say
     pub mod sanitize; // what is stored of an object
-    pub mod archive; // where everything stands in object storage
-    pub mod part; // one sealed file of a snapshot
-    pub mod store; // writes a snapshot
-    pub mod retain; // decides which snapshots are kept
-    pub mod prune; // deletes the others
-    pub mod files; // files of a snapshot, checked
-    pub mod open; // any saved state
-    pub mod verify; // whether a snapshot is sound
-    pub mod hide; // what nobody may see
-    pub mod diff; // what is different in one object
-    pub mod render; // a diff for people
     pub mod encrypt; // what a mirror may show
     pub mod mirror_path; // where an object stands in a mirror
     pub mod mirror_state; // what a mirror knows of its runs
     pub mod mirror_change; // what a commit does to it
     pub mod mirror; // one backup, one commit
+    pub mod archive; // where everything stands in object storage
+    pub mod part; // one sealed file of a snapshot
+    pub mod store; // writes a snapshot
+    pub mod target; // one location of a backup
+    pub mod flow; // a backup from beginning to end
+    pub mod retain; // decides which snapshots are kept
+    pub mod prune; // deletes the others
+    pub mod files; // files of a snapshot, checked
+    pub mod open; // any saved state
     pub mod mirror_read; // a mirror read back
+    pub mod manifests; // plain files as a state
+    pub mod verify; // whether a snapshot is sound
+    pub mod hide; // what nobody may see
+    pub mod diff; // what is different in one object
+    pub mod compare; // what is different between two states
+    pub mod render; // a diff for people
     pub mod readiness; // whether an object can be built upon
     pub mod prepare; // what is sent of an object
     pub mod owners; // what its controller makes again
