@@ -76,7 +76,14 @@ pub fn connect(
     if url.scheme() == "file" {
         return folder(target, &url);
     }
-    let setup = Setup { target, credentials, options: client(target, ca_pem)?, bucket: host(target, &url)? };
+    let asked = match url.scheme() {
+        "s3" => credentials.get("AWS_ENDPOINT_URL_S3"),
+        "gs" => credentials.get("STORAGE_EMULATOR_HOST"),
+        _ => None,
+    };
+    let endpoint = target.endpoint.as_deref().or(asked);
+    let options = client(target, endpoint, ca_pem)?;
+    let setup = Setup { target, credentials, endpoint, options, bucket: host(target, &url)? };
     let (store, endpoint) = match url.scheme() {
         "s3" => setup.s3()?,
         "gs" => setup.gs()?,
@@ -111,9 +118,13 @@ fn host(target: &ArchiveTarget, url: &Url) -> Result<String, Error> {
 }
 
 /// Time for one attempt grows with the size of a part; a connection is given up after five seconds.
-fn client(target: &ArchiveTarget, ca_pem: Option<&[u8]>) -> Result<ClientOptions, Error> {
+fn client(
+    target: &ArchiveTarget,
+    endpoint: Option<&str>,
+    ca_pem: Option<&[u8]>,
+) -> Result<ClientOptions, Error> {
     let mib = u64::from(target.part_size_mib.unwrap_or(8));
-    let plain = target.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     let mut options = ClientOptions::new()
         .with_connect_timeout(Duration::from_secs(5))
         .with_timeout(Duration::from_secs(30 + 8 * mib))
@@ -143,6 +154,8 @@ fn retries() -> RetryConfig {
 struct Setup<'a> {
     target: &'a ArchiveTarget,
     credentials: &'a Credentials,
+    /// The address that is asked instead of the cloud's own.
+    endpoint: Option<&'a str>,
     options: ClientOptions,
     bucket: String,
 }
@@ -153,7 +166,7 @@ type Connected = (Arc<dyn ObjectStore>, String);
 impl Setup<'_> {
     fn s3(&self) -> Result<Connected, Error> {
         let keys = self.credentials;
-        let endpoint = self.target.endpoint.as_deref().or_else(|| keys.get("AWS_ENDPOINT_URL_S3"));
+        let endpoint = self.endpoint;
         let region = self.target.region.as_deref();
         let region =
             region.or_else(|| keys.first(&["AWS_REGION", "AWS_DEFAULT_REGION"])).unwrap_or("us-east-1");
@@ -217,8 +230,7 @@ impl Setup<'_> {
 
     fn gs(&self) -> Result<Connected, Error> {
         let keys = self.credentials;
-        let emulator = keys.get("STORAGE_EMULATOR_HOST");
-        let endpoint = self.target.endpoint.as_deref().or(emulator);
+        let endpoint = self.endpoint;
         let mut builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(&self.bucket)
             .with_client_options(self.options.clone())
@@ -232,7 +244,7 @@ impl Setup<'_> {
             builder.with_service_account_path(file)
         } else if let Some(file) = keys.get("GOOGLE_APPLICATION_CREDENTIALS") {
             builder.with_application_credentials(file)
-        } else if emulator.is_some() {
+        } else if keys.get("STORAGE_EMULATOR_HOST").is_some() {
             builder.with_skip_signature(true).with_bearer_token("emulator")
         } else if keys.get("GCE_METADATA_HOST").is_some() {
             builder
@@ -254,15 +266,15 @@ impl Setup<'_> {
             .with_container_name(&self.bucket)
             .with_client_options(self.options.clone())
             .with_retry(retries());
-        if let Some(endpoint) = &self.target.endpoint {
-            builder = builder.with_endpoint(endpoint.clone());
+        if let Some(endpoint) = self.endpoint {
+            builder = builder.with_endpoint(endpoint.to_owned());
         }
         for (key, value) in self.az_credentials()? {
             builder = builder.with_config(key, value);
         }
         let store = builder.build().map_err(|error| self.refused(&error))?;
         let public = || format!("https://{account}.blob.core.windows.net");
-        Ok((Arc::new(store), self.target.endpoint.clone().unwrap_or_else(public)))
+        Ok((Arc::new(store), self.endpoint.map_or_else(public, ToOwned::to_owned)))
     }
 
     /// The account's key, else a token, else an application's secret, else a federated token, else, if asked for,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use ::object_store::local::LocalFileSystem;
@@ -125,14 +125,7 @@ impl Bucket for StoredBucket {
         if size > LARGEST {
             return Err(Error::Unavailable(format!("{key} has {size} bytes, more than Backstay writes")));
         }
-        let mut content = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
-        let mut chunks = found.into_stream();
-        while let Some(chunk) =
-            self.in_time(0, chunks.try_next()).await?.map_err(|error| self.explain(&error, key))?
-        {
-            content.extend_from_slice(&chunk);
-        }
-        Ok(content.freeze())
+        self.in_time(size, found.bytes()).await?.map_err(|error| self.explain(&error, key))
     }
 
     async fn list(&self, under: &str) -> Result<Vec<Entry>, Error> {

@@ -24,10 +24,19 @@ type Case<'a> = (&'a str, Option<&'a str>, &'a [(&'a str, &'a str)]);
 #[test]
 fn what_is_wrong_with_an_address_is_said() {
     let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
-    let cases: [Case; 16] = [
+    let cases: [Case; 17] = [
         ("s3://bucket/prefix", None, &keys),
         ("s3://bucket", Some("minio.internal:9000"), &keys),
         ("s3://", None, &keys),
+        (
+            "s3://bucket/p",
+            None,
+            &[
+                ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"),
+                ("AWS_ACCESS_KEY_ID", "a"),
+                ("AWS_SECRET_ACCESS_KEY", "b"),
+            ],
+        ),
         ("s3://bucket/p", None, &[]),
         ("s3://bucket/p", None, &keys[..1]),
         ("s3://bucket/p", None, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "arn:x")]),
@@ -52,6 +61,7 @@ fn what_is_wrong_with_an_address_is_said() {
     fine
     cannot use s3://bucket as an archive: the endpoint must start with https:// or http://
     cannot use s3:// as an archive: the name of the bucket is missing
+    fine
     there are no credentials for s3://bucket/p: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, or AWS_EC2_METADATA_DISABLED=false for the machine's own role
     there are no credentials for s3://bucket/p: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, or AWS_EC2_METADATA_DISABLED=false for the machine's own role
     fine
