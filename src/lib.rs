@@ -108,6 +108,7 @@ pub mod adapters {
         pub mod reference; // which commit is meant
         pub mod cache; // copies of remote repositories
         pub mod handles; // open ones
+        pub mod pending; // blobs to store
         pub mod sign; // signed commits
         pub mod write; // new commits
         pub mod server; // fetch and push

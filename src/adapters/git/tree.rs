@@ -10,6 +10,7 @@ use git2::{ObjectType, Oid, TreeWalkMode, TreeWalkResult};
 
 use super::cache::InUse;
 use super::handles::Handles;
+use super::pending::Pending;
 use super::push::{self, Target};
 use super::reference::Position;
 use super::{failure, write};
@@ -18,6 +19,7 @@ use crate::ports::git::{self, CommitDraft, Edits, Error, Pushed};
 /// An opened repository. What it writes nobody sees until it is pushed.
 pub struct Tree {
     handles: Arc<Handles>,
+    pending: Pending,
     commit: Option<(Oid, String)>,
     target: Target,
     _in_use: Option<InUse>,
@@ -27,7 +29,7 @@ impl Tree {
     /// A repository at a position.
     pub fn new(handles: Handles, position: &Position, target: Target, in_use: Option<InUse>) -> Self {
         let commit = position.commit.map(|id| (id, id.to_string()));
-        Self { handles: Arc::new(handles), commit, target, _in_use: in_use }
+        Self { handles: Arc::new(handles), pending: Pending::default(), commit, target, _in_use: in_use }
     }
 
     fn parent(&self) -> Option<Oid> {
@@ -48,6 +50,9 @@ impl git::Tree for Tree {
 
     fn read(&self, blob: &str) -> Result<Vec<u8>, Error> {
         let id = Oid::from_str(blob).map_err(failure::local)?;
+        if let Some(content) = self.pending.read(id) {
+            return Ok(content);
+        }
         self.handles.with(|repository| {
             let blob = repository.find_blob(id).map_err(failure::local)?;
             Ok(blob.content().to_vec())
@@ -60,13 +65,14 @@ impl git::Tree for Tree {
 
     fn write(&self, content: &[u8]) -> Result<git::Oid, Error> {
         self.handles.with(|repository| {
-            let id = repository.blob(content).map_err(failure::local)?;
+            let id = self.pending.write(repository, content)?;
             Ok(id.to_string())
         })
     }
 
     fn commit(&self, edits: &Edits, draft: &CommitDraft) -> Result<git::Oid, Error> {
         self.handles.with(|repository| {
+            self.pending.store(repository)?;
             let id = write::commit(repository, self.parent(), edits, draft)?;
             Ok(id.to_string())
         })
