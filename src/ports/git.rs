@@ -50,6 +50,9 @@ pub enum Error {
     /// The local object database failed.
     #[error("cannot use the local Git cache: {0}")]
     Local(String),
+    /// The edits or the author cannot be written.
+    #[error("cannot make the commit: {0}")]
+    Commit(String),
     /// The signing key cannot be used.
     #[error("cannot sign the commit: {0}")]
     Sign(String),

@@ -104,3 +104,37 @@ fn lock_file(path: &Path) -> Result<File, Error> {
 fn unusable(path: &Path, error: &std::io::Error) -> Error {
     Error::Local(format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_that_has_grown_is_made_anew_once_nobody_uses_it() {
+        let home = tempfile::TempDir::new().unwrap();
+        let url = "https://git.example.com/mirror";
+        let used = Copy::of(home.path(), url).unwrap().open().unwrap();
+        let crowd = used.0.path().join("objects/17");
+        fs::create_dir_all(&crowd).unwrap();
+        for n in 0..=MOST_LOOSE {
+            fs::write(crowd.join(n.to_string()), "").unwrap();
+        }
+        let also_used = Copy::of(home.path(), url).unwrap().open().unwrap();
+        assert!(crowd.exists(), "it is in use");
+        drop((used, also_used));
+        let _used = Copy::of(home.path(), url).unwrap().open().unwrap();
+        assert!(!crowd.exists());
+    }
+
+    #[test]
+    fn every_address_has_a_copy_of_its_own_that_only_its_owner_can_read() {
+        let home = tempfile::TempDir::new().unwrap();
+        let cache = home.path().join("cache");
+        let (one, other) =
+            (Copy::of(&cache, "https://a/b").unwrap(), Copy::of(&cache, "https://a/c").unwrap());
+        assert_ne!(one.folder, other.folder);
+        assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

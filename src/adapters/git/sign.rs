@@ -5,14 +5,15 @@
 use std::fs;
 use std::path::Path;
 
-use ssh_key::{HashAlg, LineEnding, PrivateKey};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::ports::git::Error;
 
 /// Signature of a commit, armoured; `git verify-commit` takes it.
 ///
-/// Ed25519, RSA and ECDSA P-256 keys sign. Keys under a passphrase are refused.
+/// Ed25519 and ECDSA P-256 keys sign. Keys under a passphrase and RSA keys, which `ssh-key` 0.6 takes apart wrongly, are
+/// refused.
 pub fn sign(commit: &[u8], key: &Path) -> Result<String, Error> {
     let text = fs::read(key).map(Zeroizing::new);
     let text = text.map_err(|error| unusable(key, &format!("cannot be read: {error}")))?;
@@ -21,6 +22,12 @@ pub fn sign(commit: &[u8], key: &Path) -> Result<String, Error> {
     if parsed.is_encrypted() {
         let help = "is under a passphrase; make a copy without one with `ssh-keygen -p -N '' -f COPY`";
         return Err(unusable(key, help));
+    }
+    let kind = parsed.algorithm();
+    if !matches!(kind, Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }) {
+        let help =
+            format!("is a key of kind {kind}, which cannot sign; make one with `ssh-keygen -t ed25519`");
+        return Err(unusable(key, &help));
     }
     let signature = parsed.sign("git", HashAlg::Sha512, commit);
     let signature = signature.map_err(|error| unusable(key, &format!("cannot sign: {error}")))?;

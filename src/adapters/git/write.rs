@@ -65,7 +65,7 @@ fn store(
     let author = Signature::new(&draft.author.name, &draft.author.email, &time);
     let author = author.map_err(|error| {
         let (name, email) = (&draft.author.name, &draft.author.email);
-        Error::Local(format!("`{name} <{email}>` cannot be an author: {}", error.message()))
+        Error::Commit(format!("`{name} <{email}>` cannot be an author: {}", error.message()))
     })?;
     let Some(key) = &draft.signing_key else {
         let id = repository.commit(None, &author, &author, &draft.message, tree, parents);
@@ -81,6 +81,9 @@ fn store(
 fn sorted(edits: &Edits) -> Result<Folder<'_>, Error> {
     let mut top = Folder::new();
     for (path, blob) in edits {
+        if path.split('/').any(str::is_empty) {
+            return Err(Error::Commit(format!("{path:?} is no path of a file")));
+        }
         let blob = blob.as_deref().map(Oid::from_str).transpose().map_err(failure::local)?;
         let (folders, name) = path.rsplit_once('/').map_or((None, path.as_str()), |(f, n)| (Some(f), n));
         let mut folder = &mut top;
@@ -144,9 +147,9 @@ fn change_one(
 }
 
 fn unfit(path: &str, error: &git2::Error) -> Error {
-    Error::Local(format!("`{path}` cannot be written: {}", error.message()))
+    Error::Commit(format!("`{path}` cannot be written: {}", error.message()))
 }
 
 fn in_the_way(path: &str, found: &str, wanted: &str) -> Error {
-    Error::Local(format!("`{path}` is {found} in the repository, and {wanted} is to be written there"))
+    Error::Commit(format!("`{path}` is {found} in the repository, and {wanted} is to be written there"))
 }
