@@ -105,6 +105,8 @@ pub mod adapters {
         pub mod address; // where a repository is
         pub mod failure; // what libgit2's errors mean
         pub mod access; // who asks
+        pub mod known_hosts; // which SSH server answers
+        pub mod authorities; // which HTTPS server answers
         pub mod reference; // which commit is meant
         pub mod cache; // copies of remote repositories
         pub mod handles; // open ones

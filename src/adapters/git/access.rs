@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use git2::{Config, Cred, CredentialType, ErrorClass, ErrorCode};
+use ssh_key::PrivateKey;
 use zeroize::Zeroizing;
 
 use super::address::{Scheme, Server};
@@ -130,6 +131,10 @@ impl<'a> Offers<'a> {
         let made = match &self.credentials.ssh_key {
             Some(key) if self.made == 1 => {
                 let text = key.read()?;
+                let parsed = PrivateKey::from_openssh(text.as_bytes());
+                if self.credentials.passphrase.is_none() && parsed.is_ok_and(|key| key.is_encrypted()) {
+                    return Err("the SSH key is under a passphrase, and none is given".into());
+                }
                 let passphrase = self.credentials.passphrase.as_ref().map(|text| text.as_str());
                 Cred::ssh_key_from_memory(user, None, &text, passphrase)
             }

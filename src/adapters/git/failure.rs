@@ -30,10 +30,6 @@ pub fn remote(url: &str, error: &git2::Error) -> Error {
             | ErrorClass::NoMemory,
             _,
         ) => Error::Local(reason),
-        (ErrorClass::Ssh, _) if says("EOF") || says("flush packet") => {
-            let reason = format!("{reason}; is there a repository at this path?");
-            Error::Unreachable { url, reason }
-        }
         _ => Error::Unreachable { url, reason },
     }
 }
