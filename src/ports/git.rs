@@ -123,6 +123,12 @@ pub trait Tree: Send + Sync {
     /// Regular files under a folder (`""`: all), by path from the top, with their blobs.
     fn files(&self, under: &str) -> Result<BTreeMap<String, Oid>, Error>;
 
+    /// The blob of one regular file, by its path from the top.
+    fn file(&self, path: &str) -> Result<Option<Oid>, Error> {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Ok(self.files(folder)?.remove(path))
+    }
+
     /// Content of a blob.
     fn read(&self, blob: &str) -> Result<Vec<u8>, Error>;
 

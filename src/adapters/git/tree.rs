@@ -3,6 +3,7 @@
 //! In: an opened repository · Out: files and commits · Touches: the object database, the remote
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,6 +49,15 @@ impl git::Tree for Tree {
         self.handles.with(|repository| files(repository, commit, under.trim_matches('/')))
     }
 
+    fn file(&self, path: &str) -> Result<Option<git::Oid>, Error> {
+        let Some(commit) = self.parent() else { return Ok(None) };
+        self.handles.with(|repository| {
+            let tree = repository.find_commit(commit).and_then(|c| c.tree()).map_err(failure::local)?;
+            let found = tree.get_path(Path::new(path)).ok().filter(|entry| is_regular(entry.filemode_raw()));
+            Ok(found.map(|entry| entry.id().to_string()))
+        })
+    }
+
     fn read(&self, blob: &str) -> Result<Vec<u8>, Error> {
         let id = Oid::from_str(blob).map_err(failure::local)?;
         if let Some(content) = self.pending.read(id) {
@@ -88,6 +98,11 @@ impl git::Tree for Tree {
     }
 }
 
+/// 0o100644, 0o100755 and, in old repositories, 0o100664; links and submodules are no regular files.
+fn is_regular(mode: i32) -> bool {
+    mode & 0o170_000 == 0o100_000
+}
+
 fn files(
     repository: &git2::Repository,
     commit: Oid,
@@ -102,8 +117,7 @@ fn files(
     let above = if under.is_empty() { String::new() } else { format!("{under}/") };
     let mut found = BTreeMap::new();
     let walk = tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        // 0o100644, 0o100755 and, in old repositories, 0o100664; links and submodules are no regular files.
-        if entry.filemode_raw() & 0o170_000 == 0o100_000 {
+        if is_regular(entry.filemode_raw()) {
             let name = String::from_utf8_lossy(entry.name_bytes());
             found.insert(format!("{above}{folder}{name}"), entry.id().to_string());
         }

@@ -105,6 +105,10 @@ async fn edits_leave_all_other_files(git: &dyn Git, at: At<'_>) {
     assert_eq!(text(&content(&*tree, "a/")), "a/c.yaml=c ");
     assert_eq!(text(&content(&*tree, "a/b")), "", "the empty folder is gone");
     assert_eq!(text(&content(&*tree, "two.yaml")), "", "a file is no folder");
+    assert_eq!(tree.file("a/c.yaml").unwrap(), Some(tree.blob_id(b"c")));
+    for nowhere in ["a", "a/", "a/none.yaml", "none/at/all", ""] {
+        assert_eq!(tree.file(nowhere).unwrap(), None, "{nowhere}");
+    }
 }
 
 async fn names_lead_to_their_commits(git: &dyn Git, at: At<'_>) {
