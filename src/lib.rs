@@ -62,7 +62,10 @@ pub mod engine {
     pub mod encrypt; // what a mirror may show
     pub mod mirror_path; // where an object stands in a mirror
     pub mod mirror_state; // what a mirror knows of its runs
+    pub mod mirror_tip; // the newest commit of a mirror
+    pub mod mirror_blobs; // objects become blobs
     pub mod mirror_change; // what a commit does to it
+    pub mod mirror_commit; // the commit
     pub mod mirror; // one backup, one commit
     pub mod archive; // where everything stands in object storage
     pub mod part; // one sealed file of a snapshot

@@ -255,3 +255,6 @@ fn private_key(text: &str) -> Option<&'static str> {
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok())?;
     (decoded.contains("PRIVATE KEY-----") && PEM.is_match(&decoded)).then_some("a private key")
 }
+
+#[cfg(test)]
+mod tests;

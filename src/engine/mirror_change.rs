@@ -3,33 +3,14 @@
 //! In: what a run wants, the tip of the branch · Out: `Changes` · Touches: nothing
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::fmt;
 
+use super::mirror_blobs::Wanted;
 use super::mirror_path::Place;
 use super::mirror_state::{LastRun, MirrorState, Written, by_folder};
+use super::mirror_tip::Tip;
 use crate::domain::report::{BackupReport, KindResult};
-use crate::ports::git::{Edits, Oid, Tree};
-
-/// The newest commit of a mirror's branch, as far as one cluster is concerned.
-pub struct Tip {
-    /// The commit.
-    pub tree: Arc<dyn Tree>,
-    /// The cluster's folder from the top of the repository, with a `/` at its end.
-    pub folder: String,
-    /// Files below the cluster's folder, but for the state.
-    pub files: BTreeMap<String, Oid>,
-    /// The state.
-    pub state: MirrorState,
-}
-
-/// What a run wants to stand at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The content.
-    pub blob: Oid,
-    /// The keyed digest, where the content is encrypted.
-    pub digest: Option<String>,
-}
+use crate::ports::git::Edits;
 
 /// What a run found out.
 pub struct Facts {
@@ -52,6 +33,15 @@ pub struct Changes {
     pub edits: Edits,
     /// The state afterwards.
     pub state: MirrorState,
+    /// How many of what.
+    pub count: Count,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Files by what happens to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
     /// Files that are new.
     pub added: usize,
     /// Files that are different.
@@ -60,21 +50,19 @@ pub struct Changes {
     pub removed: usize,
     /// Files that are as they were.
     pub unchanged: usize,
-    /// What the reader should know.
-    pub notes: Vec<String>,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { added, changed, removed, unchanged: _ } = self;
+        write!(f, "{added} added, {changed} changed, {removed} removed")
+    }
 }
 
 /// Compares what a run wants with the tip. Never fails.
 pub fn changes(facts: &Facts, tip: &Tip) -> Changes {
-    let mut all = Changes {
-        edits: Edits::new(),
-        state: tip.state.clone(),
-        added: 0,
-        changed: 0,
-        removed: 0,
-        unchanged: 0,
-        notes: Vec::new(),
-    };
+    let mut all =
+        Changes { edits: Edits::new(), state: tip.state.clone(), count: Count::default(), notes: Vec::new() };
     let mut mine: BTreeSet<&str> = BTreeSet::new();
     for (path, wanted) in &facts.wanted {
         mine.insert(path);
@@ -105,7 +93,7 @@ impl Changes {
         let before = tip.files.get(path);
         let theirs = wanted.digest.is_none() && tip.state.encrypted.contains_key(path);
         if theirs && before.is_some() && tip.state.others_own(&facts.policy, path) {
-            self.unchanged += 1;
+            self.count.unchanged += 1;
             self.notes.push(format!("{path} was left as another policy encrypts it"));
             return;
         }
@@ -114,18 +102,18 @@ impl Changes {
             None => drop(self.state.encrypted.remove(path)),
         }
         if before == Some(&wanted.blob) {
-            self.unchanged += 1;
+            self.count.unchanged += 1;
             return;
         }
         self.edits.insert(path.to_owned(), Some(wanted.blob.clone()));
-        if before.is_some() { self.changed += 1 } else { self.added += 1 }
+        if before.is_some() { self.count.changed += 1 } else { self.count.added += 1 }
     }
 
     fn remove(&mut self, tip: &Tip, path: &str) {
         self.state.encrypted.remove(path);
         if tip.files.contains_key(path) {
             self.edits.insert(path.to_owned(), None);
-            self.removed += 1;
+            self.count.removed += 1;
         }
     }
 
@@ -182,3 +170,6 @@ impl<'a> Listed<'a> {
         known && (self.whole || place.namespace.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 //! In: a tree, identities · Out: `MirrorEntry`, manifests · Touches: Git
 
 use super::age::Identities;
-use super::mirror::top;
 use super::mirror_path::{Place, cluster_folder};
+use super::mirror_tip::top;
 use super::{sops, yaml};
 use crate::domain::object::{Json, Malformed, Manifest};
 use crate::ports::git::{self, Oid, Tree};
@@ -129,3 +129,6 @@ fn without_block(document: Json) -> Json {
     map.shift_remove("sops");
     Json::Object(map)
 }
+
+#[cfg(test)]
+mod tests;
