@@ -38,7 +38,7 @@ pub fn rewrite(rewriter: Rewriter, object: &mut Json, around: &Surroundings<'_>)
     }
 }
 
-/// Keeps the node ports a person asked for. Velero 2.6 (service).
+/// Keeps the node ports a person asked for. As velero.io/service.
 fn service_node_ports(object: &mut Json) {
     let Some(asked) = AskedPorts::read(object) else { return };
     let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) else { return };
@@ -107,7 +107,7 @@ fn port_key(port: &Json) -> (u64, String) {
     (number, protocol.into())
 }
 
-/// Drops volumes with legacy tokens, and their mounts. Velero 2.6 (pod).
+/// Drops volumes with legacy tokens, and their mounts. As velero.io/pod.
 fn pod_token_volumes(object: &mut Json) {
     let account = object.pointer("/spec/serviceAccountName").and_then(Json::as_str).unwrap_or("default");
     let prefix = format!("{account}-token-");
@@ -127,7 +127,7 @@ fn pod_token_volumes(object: &mut Json) {
     retain(spec, "volumes", |_| true);
 }
 
-/// Drops references to generated Secrets. Velero 2.6 (service-account); crane.
+/// Drops references to generated Secrets. As velero.io/service-account and crane.
 fn service_account_tokens(object: &mut Json) {
     let account = object.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default().to_owned();
     let generated = [format!("{account}-token-"), format!("{account}-dockercfg-")];
@@ -139,7 +139,7 @@ fn service_account_tokens(object: &mut Json) {
     }
 }
 
-/// Says in the schema what a flag of `apiextensions.k8s.io/v1beta1` said. Velero 2.6 (crd-preserve-fields).
+/// Says in the schema what a flag of `apiextensions.k8s.io/v1beta1` said. As velero.io/crd-preserve-fields.
 fn crd_preserve_unknown_fields(object: &mut Json) {
     let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) else { return };
     if spec.get("preserveUnknownFields") != Some(&Json::Bool(true)) {
@@ -156,7 +156,7 @@ fn crd_preserve_unknown_fields(object: &mut Json) {
     }
 }
 
-/// Replaces side effects that only `v1beta1` knew. Velero 2.6 (admission-webhook-configuration).
+/// Replaces side effects that only `v1beta1` knew. As velero.io/admission-webhook-configuration.
 fn webhook_side_effects(object: &mut Json) {
     for webhook in list(object.get_mut("webhooks")).filter_map(Json::as_object_mut) {
         let effects = webhook.get("sideEffects").and_then(Json::as_str);
@@ -166,7 +166,7 @@ fn webhook_side_effects(object: &mut Json) {
     }
 }
 
-/// Maps the namespace inside the names of service-account users and groups. Velero 2.6 (role-bindings) forgets them.
+/// Maps the namespace inside the names of service-account users and groups. Velero forgets them.
 fn subject_namespaces(object: &mut Json, around: &Surroundings<'_>) {
     for subject in list(object.get_mut("subjects")).filter_map(Json::as_object_mut) {
         let old = subject.get("name").and_then(Json::as_str).unwrap_or_default();
@@ -188,7 +188,7 @@ fn subject_namespaces(object: &mut Json, around: &Surroundings<'_>) {
     }
 }
 
-/// Lets a claim be provisioned anew when its volume does not come back. Velero 2.4 (8d).
+/// Lets a claim be provisioned anew when its volume does not come back. As velero.io/pvc.
 fn claim_volume(object: &mut Json, around: &Surroundings<'_>) {
     let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) else { return };
     let there = |volume: &str| around.volumes.is_some_and(|volumes| volumes.contains(volume));

@@ -145,7 +145,7 @@ fn one_rule_name_in_two_catalogs_is_refused() {
 
 #[test]
 fn what_velero_never_restores_is_not_even_listed_here() {
-    // velero 2.3
+    // Source: velero nonRestorableResources, and what an API server only answers or keeps for itself.
     let catalog = Catalog::builtin();
     let table = [
         ("v1", "Node", "nodes"),

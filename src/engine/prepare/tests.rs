@@ -95,7 +95,7 @@ status: {x: 1}
 
 #[test]
 fn at_home_marks_of_other_tools_stay_and_what_a_server_sets_goes() {
-    // velero 2.4 (8b); gitops 3.4
+    // Source: velero resetMetadata; marks stay, so that Flux and Argo CD see no drift.
     insta::assert_snapshot!(line("configmaps", CONFIG, To::Home), @r#"
     {"data":{"a":"b"},"metadata":{"annotations":{"argocd.argoproj.io/sync-wave":"3","argocd.argoproj.io/tracking-id":"x","kubectl.kubernetes.io/last-applied-configuration":"{}","kustomize.toolkit.fluxcd.io/prune":"disabled","meta.helm.sh/release-namespace":"shop"},"labels":{"app":"web","argocd.argoproj.io/instance":"shop","kustomize.toolkit.fluxcd.io/name":"apps"},"name":"web","namespace":"shop"},"unknownField":{"stays":true}}
       without its finalizers (example.org/hold): their controllers set them again
@@ -105,7 +105,7 @@ fn at_home_marks_of_other_tools_stay_and_what_a_server_sets_goes() {
 
 #[test]
 fn elsewhere_marks_of_other_tools_go_as_well() {
-    // gitops 3.4: else Argo CD would prune the copy (velero 7848)
+    // Source: velero issue 7848, where Argo CD prunes the copy.
     insta::assert_snapshot!(line("configmaps", CONFIG, To::OtherCluster), @r#"
     {"data":{"a":"b"},"metadata":{"annotations":{"argocd.argoproj.io/sync-wave":"3","kustomize.toolkit.fluxcd.io/prune":"disabled","meta.helm.sh/release-namespace":"shop"},"labels":{"app":"web"},"name":"web","namespace":"shop"},"unknownField":{"stays":true}}
       without its finalizers (example.org/hold): their controllers set them again
@@ -141,7 +141,7 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
 
 #[test]
 fn a_namespace_gets_its_new_name_and_is_merged_into_one_that_exists() {
-    // velero 2.4 (6), issues 7519 and 4478
+    // Source: velero issues 7519 and 4478.
     let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {kubernetes.io/metadata.name: shop, purpose: x}}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active}";
     insta::assert_snapshot!(line("namespaces", text, To::Copy), @r#"{"metadata":{"labels":{"purpose":"x"},"name":"copy"},"spec":{}}"#);
     let Preparation::Send(sent) = prepared("namespaces", text, To::Home).unwrap() else { panic!("left out") };
@@ -150,7 +150,7 @@ fn a_namespace_gets_its_new_name_and_is_merged_into_one_that_exists() {
 
 #[test]
 fn a_service_gets_a_new_address_unless_headless_and_keeps_node_ports_of_a_person() {
-    // velero 2.6 (service)
+    // Source: velero restore item action velero.io/service.
     let head = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, managedFields: [{manager: kubectl, operation: Apply,
       fieldsV1: {'f:spec': {'f:ports': {'k:{\"port\":80,\"protocol\":\"TCP\"}': {'f:nodePort': {}}}}}}]}";
     insta::assert_snapshot!(lines("services", head, To::Home, &[
@@ -166,7 +166,7 @@ fn a_service_gets_a_new_address_unless_headless_and_keeps_node_ports_of_a_person
 
 #[test]
 fn what_runs_only_once_is_not_run_again() {
-    // velero 2.3
+    // Source: velero pkg/restore/restore.go, completed and mirror pods, completed jobs.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}";
     let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, namespace: shop}\nspec: {template: {}}";
     let mirror = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, annotations: {kubernetes.io/config.mirror: x}}";
@@ -202,7 +202,7 @@ fn what_runs_only_once_is_not_run_again() {
 
 #[test]
 fn a_job_gets_a_new_selector_and_a_pod_a_new_node() {
-    // velero 2.6 (job, pod)
+    // Source: velero restore item actions velero.io/job and velero.io/pod.
     let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, namespace: shop, labels: {controller-uid: u, app: a}}
 spec: {selector: {matchLabels: {controller-uid: u}}, template: {metadata: {labels: {controller-uid: u, batch.kubernetes.io/controller-uid: u, app: a}}}}";
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {nodeName: n, priority: 5, priorityClassName: high,
@@ -216,7 +216,7 @@ spec: {selector: {matchLabels: {controller-uid: u}}, template: {metadata: {label
 
 #[test]
 fn a_claim_is_bound_again_only_to_a_volume_that_comes_back() {
-    // velero 2.4 (8a, 8d), 2.6 (pvc), 1.6 (pv)
+    // Source: velero restore item action velero.io/pvc, backup item action velero.io/pv.
     let head = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shop, annotations: {pv.kubernetes.io/bind-completed: 'yes',
       volume.kubernetes.io/selected-node: n, velero.io/volume-snapshot-name: s, team: a}}";
     let volume = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: kept, annotations: {pv.kubernetes.io/provisioned-by: p}}";
@@ -285,7 +285,7 @@ fn a_snapshot_is_brought_back_but_not_taken_anew() {
 
 #[test]
 fn tokens_are_issued_again() {
-    // velero 2.6 (service-account, secret)
+    // Source: velero restore item actions velero.io/service-account and velero.io/secret.
     let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: NAME, namespace: shop, annotations: {kubernetes.io/service-account.name: build, kubernetes.io/service-account.uid: u}}
 type: kubernetes.io/service-account-token\ndata: {token: eA==, ca.crt: eA==, namespace: eA==}";
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: build, namespace: shop}\nsecrets: [{name: build-token-x7k2p}, {name: mine}]";
@@ -326,7 +326,7 @@ events {apiVersion: v1, kind: Event, metadata: {name: e, namespace: shop}}";
 
 #[test]
 fn a_renamed_namespace_is_followed_by_everything_that_names_it() {
-    // velero 2.6 (role-bindings), 2.7 (what its namespaceMapping forgets)
+    // Source: velero restore item action velero.io/role-bindings; its namespaceMapping forgets the rest.
     let table = "
 clusterrolebindings {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: b}, subjects: [{kind: ServiceAccount, name: a, namespace: shop}, {kind: ServiceAccount, name: a, namespace: other}, {kind: Group, name: 'system:serviceaccounts:shop'}, {kind: Group, name: 'system:serviceaccounts'}, {kind: User, name: 'system:serviceaccount:shop:a'}, {kind: User, name: shop}]}
 rolebindings {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: b, namespace: shop}, subjects: [{kind: ServiceAccount, name: a, namespace: shop}]}
@@ -354,7 +354,7 @@ servicemonitors {apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, met
 
 #[test]
 fn old_forms_of_definitions_and_webhooks_become_those_the_server_takes() {
-    // velero 2.6 (crd-preserve-fields, admission-webhook-configuration)
+    // Source: velero restore item actions velero.io/crd-preserve-fields and velero.io/admission-webhook-configuration.
     let definition =
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}";
     let webhook = "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: w}";
@@ -386,7 +386,7 @@ fn old_forms_of_definitions_and_webhooks_become_those_the_server_takes() {
 
 #[test]
 fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
-    // velero 2.7: a failed modifier lets the unmodified object through
+    // Velero lets the unmodified object through when a resource modifier fails.
     let spec = serde_saphyr::from_str(
         "rules: [{name: image, kinds: [pods], when: object.spec.x > 1, restore: {set: [{path: /spec/image, value: new}]}}]",
     )

@@ -56,7 +56,7 @@ fn told(text: &str) -> String {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn everything_comes_after_what_it_needs() {
-    // velero 2.2; DESIGN 7
+    // Source: velero default restore priorities; flux ssa stages.
     insta::assert_snapshot!(told("
         admissionregistration.k8s.io/v1 validatingwebhookconfigurations ValidatingWebhookConfiguration guard
         admissionregistration.k8s.io/v1 validatingadmissionpolicies ValidatingAdmissionPolicy guard
@@ -154,7 +154,7 @@ fn everything_comes_after_what_it_needs() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn custom_resources_come_after_what_they_refer_to() {
-    // velero 2.2 (low priority); gitops 3.1 to 3.3
+    // Source: velero default restore priorities; what the projects themselves refer to.
     insta::assert_snapshot!(told("
         kustomize.toolkit.fluxcd.io/v1 kustomizations Kustomization flux-system/apps
         helm.toolkit.fluxcd.io/v2 helmreleases HelmRelease shop/web
@@ -242,7 +242,7 @@ fn custom_resources_come_after_what_they_refer_to() {
 
 #[test]
 fn a_policy_repository_places_its_own_kinds() {
-    // velero 4045, 9433
+    // Source: velero issues 4045 and 9433.
     let spec = serde_saphyr::from_str(
         "waves: [{name: databases, after: configuration}]
 rules: [{name: pg, kinds: [clusters.postgresql.cnpg.io], wave: databases, ready: {cel: object.status.phase == 'Ready', timeout: 5m}}]",
