@@ -260,3 +260,82 @@ async fn a_pattern_that_matches_nothing_is_a_note() {
     let told = world.run(&in_namespaces(&["shop", "sh0p-*"])).await;
     assert_eq!(told.notes, ["namespaces.include: \"sh0p-*\" matches nothing in the cluster"]);
 }
+
+/// Figures from a real API server: a run of lists that nobody reads against the same lists collected.
+mod real {
+    use std::time::Instant;
+
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::adapters::clock::SystemClock;
+    use crate::adapters::kube::call::{Call, collection, send, with_query};
+    use crate::adapters::kube::connect::{Access, ApiServer};
+    use crate::adapters::kube::scrub::Content;
+    use crate::ports::cluster::Error;
+
+    fn megabytes(field: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
+    /// Bytes of the whole list, page by page, unread.
+    async fn raw(server: &ApiServer, kind: &PlannedKind) -> Result<usize, Error> {
+        let (mut found, mut token) = (0, String::new());
+        loop {
+            let limit = kind.page_size.to_string();
+            let path =
+                with_query(&collection(&kind.resource, None), &[("limit", &limit), ("continue", &token)]);
+            let body = send(server, Call::get(path)).await?.success(Content::Plain)?;
+            found += body.len();
+            let head = std::str::from_utf8(&body[..body.len().min(4000)]).unwrap_or_default();
+            let next = head.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split_once('"'));
+            match next {
+                Some((next, _)) => next.clone_into(&mut token),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs a real API server; prints figures"]
+    async fn collecting_costs_little_more_than_listing() {
+        let server = ApiServer::connect(&Access::default()).await.unwrap();
+        let discovery = server.discover().await.unwrap();
+        let selection = Selection::compile(&SelectSpec::default()).unwrap();
+        let plan = plan(selection, Arc::new(Catalog::builtin()), &discovery);
+        for round in 0..5 {
+            let start = Instant::now();
+            let mut lists = Vec::new();
+            for kind in plan.kinds() {
+                lists.push(raw(&server, kind));
+            }
+            let lists = stream::iter(lists).buffer_unordered(plan.concurrency());
+            let bytes: usize = lists.try_fold(0, |a, b| async move { Ok(a + b) }).await.unwrap();
+            let listed = start.elapsed();
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = megabytes("VmHWM");
+            let start = Instant::now();
+            let mut objects = 0;
+            let mut events = std::pin::pin!(collect(&plan, &server, &SystemClock));
+            while let Some(event) = events.next().await {
+                match event {
+                    Event::Batch(batch) => objects += batch.objects().len(),
+                    Event::Kind(kind) => {
+                        assert!(!matches!(kind.result, KindResult::Failed { .. }), "{kind:?}");
+                    }
+                    Event::LeftOut { .. } | Event::Note(_) => {}
+                }
+            }
+            let collected = start.elapsed();
+            println!(
+                "round {round}: {bytes} bytes, raw {:.3} s, collect {:.3} s = {:.2} x, {objects} objects, {} MiB over {before}",
+                listed.as_secs_f64(),
+                collected.as_secs_f64(),
+                collected.as_secs_f64() / listed.as_secs_f64(),
+                megabytes("VmHWM") - before
+            );
+        }
+    }
+}

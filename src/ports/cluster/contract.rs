@@ -159,7 +159,7 @@ async fn invalid_objects_are_refused_without_their_values(world: &World<'_>) {
     assert!(text.contains("metadata.name"), "{text}");
     let number = world.create(world.config("number", &json!({"k": 1}))).await;
     assert!(matches!(number, Err(Error::Invalid(_))), "{number:?}");
-    let mut deployment = web(world, "bad", 0);
+    let mut deployment = world.web("bad", 0);
     deployment["spec"]["template"]["metadata"]["labels"] = json!({"app": "other"});
     let Err(Error::Invalid(text)) = world.create(deployment).await else {
         panic!("a bad selector was taken")
@@ -192,7 +192,7 @@ async fn apply_creates_changes_and_takes_back(world: &World<'_>) {
 }
 
 async fn apply_leaves_the_status_alone(world: &World<'_>) {
-    let mut object = web(world, "applied", 0);
+    let mut object = world.web("applied", 0);
     object["status"] = json!({"replicas": 7});
     for _ in 0..2 {
         let applied = world.apply(&object, Conflicts::Refuse).await.unwrap();
@@ -233,16 +233,8 @@ async fn patches_change_one_object(world: &World<'_>) {
     assert!(matches!(absent, Err(Error::NotFound(_))), "{absent:?}");
 }
 
-fn web(world: &World<'_>, name: &str, replicas: u32) -> Json {
-    let labels = json!({"app": name});
-    let container = json!({"name": "web", "image": "backstay.invalid/none", "imagePullPolicy": "Never"});
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": world.home},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}})
-}
-
 async fn replicas_change_through_the_scale_subresource(world: &World<'_>) {
-    let made = world.create(web(world, "scaled", 0)).await.unwrap();
+    let made = world.create(world.web("scaled", 0)).await.unwrap();
     assert_eq!(made.at("/metadata/generation"), Some(&json!(1)));
     let labelled = Patch::Merge(json!({"metadata": {"labels": {"l": "v"}}}));
     let labelled = world.patch(WEB, "scaled", "", labelled).await.unwrap();
@@ -343,15 +335,7 @@ async fn services_get_addresses(world: &World<'_>) {
 async fn definitions_add_kinds(world: &World<'_>) {
     let group = format!("{}.example.com", world.home);
     let name = format!("sails.{group}");
-    let schema = json!({"type": "object", "properties": {
-        "spec": {"type": "object", "properties": {"area": {"type": "integer"}}}, "status": {"type": "object",
-            "x-kubernetes-preserve-unknown-fields": true}}});
-    let versions = json!([{"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": schema}}]);
-    let names = json!({"kind": "Sail", "plural": "sails", "singular": "sail", "listKind": "SailList"});
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": name}, "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions}});
-    world.create(definition).await.unwrap();
+    world.create(World::definition(&group)).await.unwrap();
     let definitions = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
     let established = |definition: &Manifest| {
         let conditions = definition.at("/status/conditions").and_then(Json::as_array).cloned();

@@ -113,4 +113,26 @@ impl World<'_> {
         }
         panic!("waited in vain: {what}");
     }
+
+    /// A Deployment of Pods that nothing can start.
+    pub fn web(&self, name: &str, replicas: u32) -> Json {
+        let labels = json!({"app": name});
+        let container = json!({"name": "web", "image": "backstay.invalid/none", "imagePullPolicy": "Never"});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": self.home},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}})
+    }
+
+    /// The definition of `sails` in a group: namespaced, with a whole number and a status.
+    pub fn definition(group: &str) -> Json {
+        let schema = json!({"type": "object", "properties": {
+            "spec": {"type": "object", "properties": {"area": {"type": "integer"}}},
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
+        let versions = json!([{"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": schema}}]);
+        let names = json!({"kind": "Sail", "plural": "sails", "singular": "sail", "listKind": "SailList"});
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("sails.{group}")},
+            "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions}})
+    }
 }
