@@ -89,6 +89,16 @@ pub mod engine {
     pub mod waves; // in which order
     pub mod listing; // whole lists
     pub mod reach; // the doors of a restore
+    pub mod survey; // what the cluster is like
+    pub mod choose; // which objects are meant
+    pub mod draft; // into waves
+    pub mod restore_plan; // all that is decided before
+    pub mod send; // what is sent of a wave
+    pub mod existing; // what an object that exists lacks
+    pub mod put; // one write
+    pub mod settle; // until it can be built upon
+    pub mod preview; // what a restore would do
+    pub mod restore; // wave after wave
     pub mod fixup_plan; // what a fixup has to do
     pub mod fixups; // mends what is left broken
 }

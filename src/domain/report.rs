@@ -143,6 +143,24 @@ pub struct RestoreReport {
     pub notes: Vec<String>,
 }
 
+impl RestoreReport {
+    /// How the restore went, by what its parts say: Complete when nothing is missing, Failed when nothing was achieved.
+    pub fn judge(&self) -> Outcome {
+        let objects = || self.waves.iter().flat_map(|wave| &wave.objects);
+        let failed = |object: &ObjectReport| object.action == ObjectAction::Failed;
+        let late = self.waves.iter().any(|wave| !wave.not_ready.is_empty());
+        let unmended = self.fixups.iter().any(|fixup| match fixup.outcome {
+            FixupOutcome::Verified | FixupOutcome::NotNeeded | FixupOutcome::Warned => false,
+            FixupOutcome::Failed | FixupOutcome::NotRun => true,
+        });
+        let missing = objects().any(failed) || self.left_out.iter().any(failed);
+        if !missing && !late && !unmended {
+            return Outcome::Complete;
+        }
+        if objects().any(|object| !failed(object)) { Outcome::Partial } else { Outcome::Failed }
+    }
+}
+
 /// One wave of a restore.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,178 @@
+//! Decides what a restore does, object by object and wave by wave, before anything is written.
+//!
+//! In: `State`, `RestoreSpec`, `Catalog`, `Survey` · Out: `RestorePlan` · Touches: what the state is read from
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::choose::{self, choose};
+use super::draft::{self, PlannedWave, draft};
+use super::open::{self, State};
+use super::prepare::{Cluster, Destination};
+use super::survey::Survey;
+use crate::domain::object::Resource;
+use crate::domain::report::{ObjectAction, ObjectReport};
+use crate::domain::restore_request::{Existing, RestoreSpec};
+use crate::domain::rules::Catalog;
+use crate::domain::selection::Selection;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The selection of the request is wrong.
+    #[error("cannot read `select` of the restore request: {0}")]
+    Select(String),
+    /// The request has hooks.
+    #[error(
+        "cannot restore with hooks: this version does not carry them out yet; take `hooks` out of the request"
+    )]
+    Hooks,
+    /// The state cannot be read.
+    #[error("cannot read {0}")]
+    State(String, #[source] open::Error),
+}
+
+/// What a restore will do. `apply` and `preview` follow it; nothing else decides.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorePlan {
+    /// What is restored, such as `snapshot shop-20261121t063000z-kwpa`.
+    pub source: String,
+    /// What happens to objects that exist.
+    pub existing: Existing,
+    /// Waves in order, none of them empty.
+    pub waves: Vec<PlannedWave>,
+    /// Objects that stay out, and why. Those that should come back and cannot are `Failed`.
+    pub left_out: Vec<ObjectReport>,
+    /// How many objects the request does not mean, by reason.
+    pub unselected: BTreeMap<String, u64>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+    /// What objects are prepared with.
+    #[serde(skip)]
+    pub settings: Settings,
+}
+
+/// What objects are prepared with when they are sent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    catalog: Arc<Catalog>,
+    cluster: Cluster,
+    namespaces: BTreeMap<String, String>,
+    volumes: BTreeSet<String>,
+}
+
+impl Settings {
+    /// What is known about kinds.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Where the objects go.
+    pub fn destination(&self) -> Destination<'_> {
+        Destination { cluster: self.cluster, namespaces: &self.namespaces, volumes: &self.volumes }
+    }
+}
+
+/// Plans a restore.
+///
+/// # Errors
+/// A request that cannot be carried out, or a state that cannot be read. Objects that cannot come back are in
+/// [`RestorePlan::left_out`].
+pub async fn plan(
+    state: &State,
+    spec: &RestoreSpec,
+    catalog: &Arc<Catalog>,
+    survey: &Survey,
+) -> Result<RestorePlan, Error> {
+    if !spec.hooks.is_empty() {
+        return Err(Error::Hooks);
+    }
+    let selection = Selection::compile(&spec.select).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Error::Select(all.join("; "))
+    })?;
+    let home = state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid);
+    let mut settings = Settings {
+        catalog: catalog.clone(),
+        cluster: if home { Cluster::Same } else { Cluster::Other },
+        namespaces: spec.namespace_mapping.clone(),
+        volumes: survey.volumes.clone(),
+    };
+    let to = settings.destination();
+    let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
+    let chosen = choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error))?;
+    let mut notes = state.notes.clone();
+    notes.extend(survey.notes.iter().cloned());
+    notes.extend(unmatched(state, &selection));
+    let unselected = chosen.unselected.clone();
+    let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog });
+    let objects = waves.iter().flat_map(|wave| &wave.objects);
+    let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
+    settings.volumes.extend(volumes.map(|volume| volume.key.name.clone()));
+    Ok(RestorePlan {
+        source: state.describe.clone(),
+        existing: spec.existing,
+        waves,
+        left_out,
+        unselected,
+        notes,
+        settings,
+    })
+}
+
+fn unmatched(state: &State, selection: &Selection) -> Vec<String> {
+    let kinds: BTreeSet<&Resource> = state.entries.iter().map(|entry| &*entry.resource).collect();
+    let kinds: Vec<Resource> = kinds.into_iter().cloned().collect();
+    let inside = state.entries.iter().filter_map(|entry| entry.key.namespace.clone());
+    let own = state.entries.iter().filter(|entry| draft::is_namespace(&entry.key));
+    let names: BTreeSet<String> = inside.chain(own.map(|entry| entry.key.name.clone())).collect();
+    selection.unmatched(&kinds, &names.into_iter().collect::<Vec<_>>())
+}
+
+/// How many objects of a kind the text of a plan names.
+const NAMED: usize = 20;
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: usize = self.waves.iter().map(|wave| wave.objects.len()).sum();
+        let existing = match self.existing {
+            Existing::Skip => "objects that exist stay as they are",
+            Existing::Update => "objects that exist are changed to what was saved",
+            Existing::Fail => "nothing is written if any of them exists",
+        };
+        writeln!(f, "{}: {total} objects in {} waves; {existing}", self.source, self.waves.len())?;
+        for (number, wave) in self.waves.iter().enumerate() {
+            let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+            for object in &wave.objects {
+                *kinds.entry(&object.key.kind).or_default() += 1;
+            }
+            let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            writeln!(f, "{:>3}  {}: {}", number + 1, wave.name, kinds.join(", "))?;
+        }
+        for (action, title) in
+            [(ObjectAction::Failed, "cannot come back"), (ObjectAction::Skipped, "left out")]
+        {
+            let left: Vec<&ObjectReport> = self.left_out.iter().filter(|o| o.action == action).collect();
+            if !left.is_empty() {
+                writeln!(f, "{title}: {}", left.len())?;
+            }
+            for object in left.iter().take(NAMED) {
+                writeln!(f, "  {}: {}", object.key, object.reason.as_deref().unwrap_or_default())?;
+            }
+            if left.len() > NAMED {
+                writeln!(f, "  and {} more", left.len() - NAMED)?;
+            }
+        }
+        for (reason, count) in &self.unselected {
+            writeln!(f, "not meant: {count}, because {reason}")?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Claims about plans, on the memory cluster.
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::engine::restore::tests::{ONLY_SHOP, World, lose_shop, request, with_shop};
+use crate::engine::survey::survey;
+
+const MIXED: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, namespace: a, labels: {tier: gold}}
+data: {level: '1'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: two, namespace: a}
+data: {level: '2'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, namespace: b}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: done, namespace: a}
+spec: {priorityClassName: high, containers: [{name: x, image: x}]}
+status: {phase: Succeeded}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: a}
+spec: {storageClassName: fast}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: fast}
+provisioner: example.org/disks
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: slow}
+provisioner: example.org/disks
+";
+
+async fn text(world: &World, state: &State, spec: &str) -> String {
+    world.plan(state, spec).await.to_string()
+}
+
+#[tokio::test]
+async fn a_plan_says_what_comes_back_in_which_order_and_what_stays_out() {
+    let (world, state) = with_shop().await;
+    lose_shop(&world).await;
+    let plan = text(&world, &state, ONLY_SHOP).await;
+    // Names of Pods are drawn by chance.
+    let plan: Vec<&str> =
+        plan.lines().filter(|line| !line.starts_with("  ") || line.contains(": 1 ")).collect();
+    assert_snapshot!(plan.join("\n"), @"
+    snapshot test: 7 objects in 6 waves; objects that exist stay as they are
+      1  namespaces: 1 Namespace
+      3  bindings: 1 RoleBinding
+      4  configuration: 1 Secret
+      5  services: 1 Service
+      6  workloads: 1 Deployment
+    left out: 5
+    not meant: 12, because its namespace is not selected
+    ");
+}
+
+#[tokio::test]
+async fn with_some_namespaces_only_the_cluster_scoped_objects_they_need_come_along() {
+    let world = World::new();
+    let state = world.state(MIXED).await;
+    assert_snapshot!(text(&world, &state, "select: {namespaces: {include: [a]}}").await, @"
+    snapshot test: 5 objects in 4 waves; objects that exist stay as they are
+      1  namespaces: 1 Namespace
+      2  classes: 1 StorageClass
+      3  claims: 1 PersistentVolumeClaim
+      4  configuration: 2 ConfigMap
+    left out: 1
+      Pod a/done: the pod has finished; it would run again
+    not meant: 1, because its namespace is not selected
+    not meant: 1, because nothing that was selected needs it
+    ");
+}
+
+#[tokio::test]
+async fn labels_and_conditions_choose_objects_and_an_unanswerable_one_is_named() {
+    let world = World::new();
+    let state = world.state(MIXED).await;
+    let spec = "select: {namespacedResources: {include: [ConfigMap]}, where: object.data.level == '2'}";
+    assert_snapshot!(text(&world, &state, spec).await, @r#"
+    snapshot test: 2 objects in 2 waves; objects that exist stay as they are
+      1  namespaces: 1 Namespace
+      2  configuration: 1 ConfigMap
+    cannot come back: 3
+      ConfigMap b/one: cannot evaluate `where`: the object has no field "data"; ask with has() first
+      StorageClass.storage.k8s.io fast: cannot evaluate `where`: the object has no field "data"; ask with has() first
+      StorageClass.storage.k8s.io slow: cannot evaluate `where`: the object has no field "data"; ask with has() first
+    not meant: 1, because `where` is not true for it
+    not meant: 2, because the selection does not include this kind
+    "#);
+    let spec = "select: {labelSelector: {matchLabels: {tier: gold}}}";
+    assert_snapshot!(text(&world, &state, spec).await, @"
+    snapshot test: 2 objects in 2 waves; objects that exist stay as they are
+      1  namespaces: 1 Namespace
+      2  configuration: 1 ConfigMap
+    not meant: 6, because it does not have the selected labels
+    ");
+}
+
+#[tokio::test]
+async fn a_pattern_that_matches_nothing_is_told() {
+    let world = World::new();
+    let state = world.state(MIXED).await;
+    let plan = text(&world, &state, "select: {namespaces: {include: [shpo]}}").await;
+    assert!(plan.contains("note: namespaces.include: \"shpo\" matches nothing"), "{plan}");
+}
+
+#[tokio::test]
+async fn two_namespaces_mapped_to_one_do_not_overwrite_each_other() {
+    let world = World::new();
+    let state = world.state(MIXED).await;
+    let plan = text(
+        &world,
+        &state,
+        "{namespaceMapping: {a: c, b: c}, select: {namespacedResources: {include: [ConfigMap]}}}",
+    )
+    .await;
+    assert_snapshot!(plan, @"
+    snapshot test: 5 objects in 3 waves; objects that exist stay as they are
+      1  namespaces: 1 Namespace
+      2  classes: 2 StorageClass
+      3  configuration: 2 ConfigMap
+    cannot come back: 1
+      ConfigMap b/one: another object becomes ConfigMap c/one too, through `namespaceMapping`
+    not meant: 2, because the selection does not include this kind
+    ");
+}
+
+#[tokio::test]
+async fn a_request_with_hooks_is_refused() {
+    let world = World::new();
+    let state = world.state(MIXED).await;
+    let known = survey(&world.reach()).await.unwrap();
+    let spec = RestoreSpec { hooks: vec![], ..request("{}") };
+    assert!(plan(&state, &spec, &Arc::new(Catalog::builtin()), &known).await.is_ok());
+    let spec = request("hooks: [{name: dump, template: postgres}]");
+    let error = plan(&state, &spec, &Arc::new(Catalog::builtin()), &known).await.err().unwrap();
+    assert!(error.to_string().starts_with("cannot restore with hooks"), "{error}");
+}
