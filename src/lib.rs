@@ -167,5 +167,41 @@ pub mod adapters {
     }
 }
 
+/// FLOOR 4: which adapter stands behind which door.
+pub mod app {
+    pub mod settings; // what the command line and environment say
+    pub mod access; // credentials and keys
+    pub mod wiring; // the only room that names adapters
+    pub mod demo_cluster; // and this one, for the demo
+}
+
+/// FLOOR 6: what a person types and reads.
+pub mod cli {
+    pub mod args; // what may be typed
+    pub mod print; // text, JSON, YAML
+    pub mod show_backup; // the forms for people of backups
+    pub mod show_restore; // and of restores
+    pub mod failure; // exit codes and next steps
+    pub mod done; // what a command gives back
+    pub mod choose; // what a name means
+    pub mod repository; // the policy repository
+    pub mod validate; // backstay validate
+    pub mod keys; // backstay keys
+    pub mod init; // backstay init
+    pub mod backup; // backstay plan, backup
+    pub mod snapshots; // backstay snapshots, show
+    pub mod verify; // backstay verify
+    pub mod prune; // backstay prune
+    pub mod states; // what a state's name means
+    pub mod compare; // backstay diff
+    pub mod show_plan; // the form for people of restore plans
+    pub mod progress; // a bar
+    pub mod restore; // backstay restore
+    pub mod schema; // backstay schema
+    pub mod completion; // backstay completion
+    pub mod demo; // backstay demo
+    pub mod commands; // calls them
+}
+
 #[cfg(test)]
 mod floors;

@@ -43,7 +43,14 @@ pub struct Global {
     #[arg(long, global = true, env = "BACKSTAY_NAMESPACE", default_value = "backstay", value_name = "NAME")]
     pub namespace: String,
     /// File with age identities or an SSH private key; may be given more than once
-    #[arg(long, short = 'i', global = true, env = "BACKSTAY_IDENTITY", value_delimiter = ':', value_name = "FILE")]
+    #[arg(
+        long,
+        short = 'i',
+        global = true,
+        env = "BACKSTAY_IDENTITY",
+        value_delimiter = ':',
+        value_name = "FILE"
+    )]
     pub identity: Vec<PathBuf>,
     /// Form of the output
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Text)]

@@ -1,0 +1,148 @@
+//! Credentials and keys: from files, from the environment, or from a Secret of the cluster.
+//!
+//! In: `Settings`, Secrets · Out: `Credentials`, `Identities`, digest keys · Touches: the file system
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::settings::Settings;
+use crate::adapters::git::access::{Credentials, Text};
+use crate::adapters::object_store::credentials::Credentials as BucketCredentials;
+use crate::domain::object::Manifest;
+use crate::engine::age::{self, Identities};
+use crate::engine::encrypt::DigestKey;
+
+/// Why a key or credential cannot be used. No message holds its content.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file holds no usable identity.
+    #[error("cannot use an identity")]
+    Identity(#[from] age::Error),
+    /// A digest key file with other content than a key.
+    #[error("cannot use {}: it holds no digest key of 32 bytes in hex", .0.display())]
+    BadDigestKey(PathBuf),
+    /// A value of the Secret is not base64 text.
+    #[error("cannot use key {key} of Secret {secret}: it is not text")]
+    BadSecret {
+        /// Namespace and name.
+        secret: String,
+        /// The key.
+        key: String,
+    },
+}
+
+/// Reads every identity: the files given, else the variables and files that `sops` reads.
+pub fn identities(settings: &Settings) -> Result<Identities, Error> {
+    let mut found = Identities::default();
+    for file in &settings.identities {
+        found.add(&file.display().to_string(), &read(file)?)?;
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    if let Some(text) = settings.variable("SOPS_AGE_KEY") {
+        found.add("SOPS_AGE_KEY", text)?;
+    }
+    if let Some(file) = settings.variable("SOPS_AGE_KEY_FILE") {
+        found.add(file, &read(Path::new(file))?)?;
+    }
+    Ok(found)
+}
+
+/// Credentials for Git: from a Secret with Flux's keys, or from the environment.
+///
+/// Secret keys: `username`, `password`, `bearerToken`, `identity`, `known_hosts`. Variables:
+/// `BACKSTAY_GIT_USERNAME`, `_PASSWORD`, `_BEARER_TOKEN`, `_SSH_KEY` and `_KNOWN_HOSTS` (files), `_SSH_PASSPHRASE`.
+pub fn git(settings: &Settings, secret: Option<&BTreeMap<String, String>>) -> Credentials {
+    let hidden = |text: &str| Zeroizing::new(text.to_owned());
+    if let Some(secret) = secret {
+        let value = |key: &str| secret.get(key).map(String::as_str);
+        return Credentials {
+            username: secret.get("username").cloned(),
+            password: value("password").map(hidden),
+            bearer: value("bearerToken").map(hidden),
+            ssh_key: value("identity").map(|text| Text::Given(hidden(text))),
+            passphrase: value("password").map(hidden),
+            known_hosts: value("known_hosts").map(|text| Text::Given(hidden(text))),
+        };
+    }
+    let variable = |name: &str| settings.variable(&format!("BACKSTAY_GIT_{name}"));
+    Credentials {
+        username: variable("USERNAME").map(Into::into),
+        password: variable("PASSWORD").map(hidden),
+        bearer: variable("BEARER_TOKEN").map(hidden),
+        ssh_key: variable("SSH_KEY").map(|file| Text::File(file.into())),
+        passphrase: variable("SSH_PASSPHRASE").map(hidden),
+        known_hosts: variable("KNOWN_HOSTS").map(|file| Text::File(file.into())),
+    }
+}
+
+/// Credentials for object storage: from a Secret, or from the environment.
+pub fn bucket(settings: &Settings, secret: Option<BTreeMap<String, String>>) -> BucketCredentials {
+    BucketCredentials::new(secret.unwrap_or_else(|| settings.variables.clone()))
+}
+
+/// The values of a Secret.
+pub fn secret_values(secret: &Manifest) -> Result<BTreeMap<String, String>, Error> {
+    let mut values = BTreeMap::new();
+    for (key, value) in secret.at("/data").and_then(|data| data.as_object()).into_iter().flatten() {
+        let text =
+            value.as_str().and_then(|v| STANDARD.decode(v).ok()).and_then(|v| String::from_utf8(v).ok());
+        let bad = || Error::BadSecret { secret: secret.key().place(), key: key.clone() };
+        values.insert(key.clone(), text.ok_or_else(bad)?);
+    }
+    Ok(values)
+}
+
+/// The digest key of a cluster: made on first use, in a file that only its owner may read.
+pub fn digest_key(settings: &Settings, cluster_uid: &str) -> Result<DigestKey, Error> {
+    let file = settings.state.join(format!("digest-{cluster_uid}.key"));
+    match fs::read_to_string(&file) {
+        Ok(text) => DigestKey::from_hex(text.trim()).ok_or(Error::BadDigestKey(file)),
+        Err(e) if e.kind() == ErrorKind::NotFound => make_digest_key(settings, &file),
+        Err(source) => Err(Error::Read { file, source }),
+    }
+}
+
+/// Writes a new key beside the name and links it there, so that two runs agree on one whole file.
+fn make_digest_key(settings: &Settings, file: &Path) -> Result<DigestKey, Error> {
+    let cannot = |source| Error::Write { file: file.to_owned(), source };
+    fs::create_dir_all(&settings.state).map_err(cannot)?;
+    let key = DigestKey::generate();
+    let mut fresh = tempfile::NamedTempFile::new_in(&settings.state).map_err(cannot)?;
+    fresh.write_all(key.to_hex().as_bytes()).and_then(|()| fresh.as_file().sync_all()).map_err(cannot)?;
+    match fresh.persist_noclobber(file) {
+        Ok(_) => Ok(key),
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => {
+            DigestKey::from_hex(read(file)?.trim()).ok_or_else(|| Error::BadDigestKey(file.to_owned()))
+        }
+        Err(e) => Err(cannot(e.error)),
+    }
+}
+
+/// A text file.
+pub fn read(file: &Path) -> Result<String, Error> {
+    fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })
+}

@@ -1,0 +1,65 @@
+//! What the command line and the environment say, gathered once.
+//!
+//! In: options, environment variables · Out: `Settings` · Touches: the environment
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+
+/// Everything a command may want to know that is not an argument of its own.
+#[derive(Clone)]
+pub struct Settings {
+    /// Policy repository: a folder or a URL.
+    pub policy_repo: String,
+    /// Branch, tag or commit of the policy repository.
+    pub policy_ref: Option<String>,
+    /// Name of the cluster; absent: the context's name.
+    pub cluster_name: Option<String>,
+    /// Kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    pub context: Option<String>,
+    /// Namespace of credential Secrets.
+    pub namespace: String,
+    /// Files with identities.
+    pub identities: Vec<PathBuf>,
+    /// Folder for what can be fetched again.
+    pub cache: PathBuf,
+    /// Folder for what must stay: digest keys.
+    pub state: PathBuf,
+    /// Environment variables; values are secret.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// A variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The person's home folder, if there is one.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.variable("HOME").map(PathBuf::from)
+    }
+}
+
+/// The environment of the process; variables that are not text are left out.
+pub fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The folders for cache and state by the XDG rules; below the temporary folder where there is no home.
+pub fn folders() -> (PathBuf, PathBuf) {
+    let fallback = || std::env::temp_dir().join("backstay");
+    match etcetera::choose_base_strategy() {
+        Ok(base) => {
+            let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+            (base.cache_dir().join("backstay"), state.join("backstay"))
+        }
+        Err(_) => (fallback().join("cache"), fallback().join("state")),
+    }
+}

@@ -1,0 +1,129 @@
+//! `plan` and `backup`.
+//!
+//! In: a policy by name · Out: `BackupPlan`, `BackupReport` · Touches: through `App`
+
+use std::sync::Arc;
+
+use crate::app::wiring::App;
+use crate::domain::document::PolicySet;
+use crate::domain::identity::PolicyRef;
+use crate::domain::ignore::MirrorFilter;
+use crate::domain::location::{AccessMode, LocationSpec};
+use crate::domain::policy::PolicySpec;
+use crate::domain::report::Outcome;
+use crate::domain::rules::Catalog;
+use crate::domain::selection::Selection;
+use crate::engine::flow::{self, BackupOrder};
+use crate::engine::part;
+use crate::engine::sanitize::{Sanitizer, Wants};
+use crate::engine::target::Target;
+
+use super::args::{BackupArgs, PolicyArgs};
+use super::choose;
+use super::done::Done;
+use super::failure::{Exit, Failure};
+use super::repository;
+
+/// Shows what a backup would collect.
+pub async fn plan(app: &App, args: &PolicyArgs) -> Result<Done, Failure> {
+    let set = repository::load(app).await?;
+    let (name, spec) = choose::policy(&set, args.policy.as_deref())?;
+    let order = order(app, &set, name, spec).await?;
+    let reader = &app.cluster().await.map_err(|e| Failure::of(&e))?.reader;
+    let plan = flow::plan_backup(&order, reader.as_ref()).await.map_err(|e| Failure::failed(&e))?;
+    Ok(Done::fine(plan))
+}
+
+/// Carries out a policy.
+pub async fn backup(app: &App, args: &BackupArgs) -> Result<Done, Failure> {
+    if args.dry_run {
+        return plan(app, &args.policy).await;
+    }
+    let set = repository::load(app).await?;
+    let (name, spec) = choose::policy(&set, args.policy.policy.as_deref())?;
+    refuse(&set, name, spec)?;
+    let order = order(app, &set, name, spec).await?;
+    let targets = targets(app, &set, spec).await?;
+    let reader = &app.cluster().await.map_err(|e| Failure::of(&e))?.reader;
+    let done = flow::backup(&order, targets, reader.as_ref(), app.clock.as_ref()).await;
+    let report = done.map_err(|e| Failure::failed(&e).hint("nothing was left behind; run it again"))?;
+    let exit = match report.outcome {
+        Outcome::Complete => Exit::Fine,
+        Outcome::Partial => Exit::Different,
+        Outcome::Failed => Exit::Failed,
+    };
+    Ok(Done::new(exit, report))
+}
+
+/// What cannot be carried out is refused before anything happens.
+fn refuse(set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<(), Failure> {
+    if let Some(hook) = spec.hooks.first() {
+        let text =
+            format!("policy {name} asks for hooks ({}), which this version does not carry out", hook.name);
+        return Err(Failure::usage(text)
+            .hint("take the hooks out of the policy, or wait for the version that runs them"));
+    }
+    for location in &spec.locations {
+        let (_, found) = choose::location(set, location)?;
+        match found.access_mode {
+            AccessMode::ReadWrite => {}
+            AccessMode::ReadOnly => {
+                let text =
+                    format!("policy {name} backs up to location {location}, whose accessMode is ReadOnly");
+                return Err(Failure::usage(text).hint("make it ReadWrite, or name another location"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn order(app: &App, set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<BackupOrder, Failure> {
+    let catalog = Arc::new(catalog(set)?);
+    let wrong = |errors: Vec<crate::domain::field::FieldError>| {
+        let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Failure::usage(format!("policy {name} is wrong: {list}"))
+    };
+    let digest = part::sha256(&serde_json::to_vec(spec).map_err(|e| Failure::failed(&e))?);
+    let policy = PolicyRef { name: name.to_owned(), digest, revision: set.revision.clone() };
+    Ok(BackupOrder {
+        policy,
+        spec: spec.clone(),
+        selection: Selection::compile(&spec.select).map_err(wrong)?,
+        sanitizer: Arc::new(Sanitizer {
+            catalog: catalog.clone(),
+            filter: MirrorFilter::compile(&spec.mirror).map_err(wrong)?,
+            wants: wants(set, spec),
+        }),
+        catalog,
+        cluster: app.cluster_name().await.map_err(|e| Failure::of(&e))?,
+    })
+}
+
+/// What the policy's locations need of each object.
+fn wants(set: &PolicySet, spec: &PolicySpec) -> Wants {
+    let any = |fits: fn(&LocationSpec) -> bool| {
+        spec.locations.iter().filter_map(|l| set.locations.get(l)).any(fits)
+    };
+    match (any(|l| l.archive.is_some()), any(|l| l.mirror.is_some())) {
+        (true, true) => Wants::Both,
+        (false, true) => Wants::Mirror,
+        (_, false) => Wants::Archive,
+    }
+}
+
+/// The built-in catalog and the repository's own.
+pub fn catalog(set: &PolicySet) -> Result<Catalog, Failure> {
+    Catalog::with(&set.catalogs).map_err(|errors| {
+        let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Failure::usage(format!("a catalog of the policy repository is wrong: {list}"))
+    })
+}
+
+async fn targets(app: &App, set: &PolicySet, spec: &PolicySpec) -> Result<Vec<Target>, Failure> {
+    let mut targets = Vec::new();
+    for name in &spec.locations {
+        let (name, location) = choose::location(set, name)?;
+        targets.extend(app.target(name, location, spec).await.map_err(|e| Failure::of(&e))?);
+    }
+    Ok(targets)
+}

@@ -1,0 +1,113 @@
+//! Starts the runtime and the logs, calls the command, prints its result, and gives the exit code.
+//!
+//! In: `Cli` · Out: an exit code · Touches: standard output and error
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::app::settings::{Settings, environment, folders};
+use crate::app::wiring::App;
+
+use super::args::{Cli, Command, Global, KeysCommand, LogFormat, RestoreCommand};
+use super::done::{Done, Text};
+use super::failure::{Exit, Failure};
+use super::print::Printer;
+use super::{
+    backup, compare, completion, demo, init, keys, prune, restore, schema, snapshots, validate, verify,
+};
+
+/// Runs a command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let printer = Printer { format: cli.global.output, quiet: cli.global.quiet };
+    let ended = start_logs(&cli.global).and_then(|()| runtime()).and_then(|runtime| {
+        let ended = runtime.block_on(interruptible(cli));
+        runtime.shutdown_background();
+        ended
+    });
+    match ended.and_then(|done| print(printer, &done)) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            anstream::eprintln!("{failure}");
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn print(printer: Printer, done: &Done) -> Result<Exit, Failure> {
+    printer.print(done.result.as_ref()).map_err(|e| Failure::failed(&e))?;
+    Ok(done.exit)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::failed(&e))
+}
+
+/// Logs go to standard error, so that results can be piped.
+fn start_logs(global: &Global) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&global.log)
+        .map_err(|e| Failure::usage(format!("cannot use the log filter {:?}: {e}", global.log)))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    let started = match global.log_format {
+        LogFormat::Text => logs.with_ansi(!plain).try_init(),
+        LogFormat::Json => logs.json().try_init(),
+    };
+    started.map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// Ctrl-C and SIGTERM drop the command where it stands; every `.await` leaves the outside world valid.
+async fn interruptible(cli: Cli) -> Result<Done, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
+    tokio::select! {
+        done = command(cli) => done,
+        _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        _ = terminate.recv() => Err(interrupted()),
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::stopped("interrupted").hint("run the same command again; a restore goes on where it stopped")
+}
+
+async fn command(cli: Cli) -> Result<Done, Failure> {
+    let app = App::new(settings(&cli.global));
+    let progress = !cli.global.quiet && std::io::stderr().is_terminal();
+    match cli.command {
+        Command::Demo(args) => demo::demo(&args).await,
+        Command::Init(args) => init::init(&app, &args),
+        Command::Validate => validate::validate(&app).await,
+        Command::Plan(args) => backup::plan(&app, &args).await,
+        Command::Backup(args) => backup::backup(&app, &args).await,
+        Command::Snapshots(args) => snapshots::list(&app, &args).await,
+        Command::Show(args) => snapshots::show(&app, &args).await,
+        Command::Diff(args) => compare::diff(&app, &args).await,
+        Command::Restore(RestoreCommand::Plan(args)) => restore::plan(&app, &args).await,
+        Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress).await,
+        Command::Verify(args) => verify::verify(&app, &args).await,
+        Command::Prune(args) => prune::prune(&app, &args).await,
+        Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),
+        Command::Keys(KeysCommand::Show) => keys::show(&app),
+        Command::Schema => Ok(Done::fine(Text(schema::text()))),
+        Command::Completion { shell } => Ok(Done::fine(Text(completion::script(shell)))),
+    }
+}
+
+fn settings(global: &Global) -> Settings {
+    let (cache, state) = folders();
+    Settings {
+        policy_repo: global.policy_repo.clone(),
+        policy_ref: global.policy_ref.clone(),
+        cluster_name: global.cluster_name.clone(),
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        namespace: global.namespace.clone(),
+        identities: global.identity.clone(),
+        cache,
+        state,
+        variables: environment(),
+    }
+}

@@ -1,0 +1,163 @@
+//! `restore plan` and `restore apply`.
+//!
+//! In: a request by name, or options · Out: plan with preview, `RestoreReport` · Touches: through `App`
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::app::wiring::App;
+use crate::domain::document::PolicySet;
+use crate::domain::report::{Outcome, RestoreReport};
+use crate::domain::restore_request::{Existing, RestoreSource, RestoreSpec};
+use crate::engine::fixup_plan::Fixup;
+use crate::engine::hide::Marks;
+use crate::engine::open::State;
+use crate::engine::reach::{Progress, Reach, Silent};
+use crate::engine::restore_plan::RestorePlan;
+use crate::engine::survey::survey;
+use crate::engine::{fixups, preview, restore, restore_plan};
+
+use super::args::{ApplyArgs, ExistingArg, RestoreArgs};
+use super::choose::{self, StateName};
+use super::done::Done;
+use super::failure::{Exit, Failure};
+use super::progress::Bar;
+use super::show_plan::Shown;
+use super::states::{self, Search};
+use super::{backup, compare, repository, snapshots};
+
+/// A decided restore: nothing is left to find out.
+struct Job {
+    state: State,
+    plan: RestorePlan,
+    fixups: Vec<Fixup>,
+    marks: Marks,
+}
+
+/// Shows what a restore would do; exit code 1 when that is anything.
+pub async fn plan(app: &App, args: &RestoreArgs) -> Result<Done, Failure> {
+    let reach = reach(app, &Silent).await?;
+    let job = prepare(app, args, &reach).await?;
+    let looked = preview::preview(&job.plan, &job.state, &job.marks, &reach).await;
+    let preview = looked.map_err(|e| Failure::closed(&e))?;
+    let fixups = fixups::preview(&job.fixups, &reach).await;
+    let shown = Shown { plan: job.plan, preview, fixups };
+    Ok(Done::new(if shown.changes_nothing() { Exit::Fine } else { Exit::Different }, shown))
+}
+
+/// Carries a restore out, its fixups after the waves.
+pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, Failure> {
+    let bar = progress.then(Bar::default);
+    let heard: &dyn Progress = match &bar {
+        Some(bar) => bar,
+        None => &Silent,
+    };
+    let reach = Reach { concurrency: usize::from(args.concurrency), ..reach(app, heard).await? };
+    let job = prepare(app, &args.restore, &reach).await?;
+    let done = restore::apply(&job.plan, &job.state, &reach).await;
+    let mut report = done.map_err(|e| Failure::closed(&e))?;
+    if report.outcome == Outcome::Failed {
+        report
+            .notes
+            .extend((!job.fixups.is_empty()).then(|| "no fixup ran, because the restore failed".to_owned()));
+    } else {
+        report.fixups = fixups::run(&job.fixups, &reach).await;
+        report.outcome = report.judge();
+    }
+    report.finished = app.clock.now();
+    drop(bar);
+    Ok(Done::new(exit(&report), report))
+}
+
+fn exit(report: &RestoreReport) -> Exit {
+    match report.outcome {
+        Outcome::Complete => Exit::Fine,
+        Outcome::Partial => Exit::Different,
+        Outcome::Failed => Exit::Failed,
+    }
+}
+
+async fn reach<'a>(app: &'a App, progress: &'a dyn Progress) -> Result<Reach<'a>, Failure> {
+    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let reach = Reach::new(cluster.reader.as_ref(), cluster.writer.as_ref(), app.clock.as_ref());
+    Ok(Reach { progress, ..reach })
+}
+
+/// Everything that is read and decided before anything is written.
+async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job, Failure> {
+    let set = repository::load(app).await?;
+    let spec = spec(&set, args)?;
+    let compiled = fixups::compile(&spec.fixups).map_err(|e| Failure::misused(&e))?;
+    let survey = survey(reach).await.map_err(|e| Failure::failed(&e))?;
+    let search = Search {
+        app,
+        set: &set,
+        served: &survey.discovery.resources,
+        sealed: false,
+        cluster: match &spec.from.cluster {
+            Some(name) => name.clone(),
+            None => snapshots::cluster_name(app).await?,
+        },
+    };
+    let wanted = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
+    let state = states::at(&search, &spec.from.location, wanted).await?.state;
+    let catalog = Arc::new(backup::catalog(&set)?);
+    let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
+    let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();
+    let marks = Marks::new(&marked).map_err(|e| Failure::misused(&e))?;
+    Ok(Job { state, plan, fixups: compiled, marks })
+}
+
+fn refused(error: &restore_plan::Error) -> Failure {
+    match error {
+        restore_plan::Error::Select(_) | restore_plan::Error::Hooks => Failure::misused(error),
+        restore_plan::Error::State(..) => Failure::closed(error),
+    }
+}
+
+/// The request of this name, or one made of the options.
+fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
+    let mut spec = match (&args.request, &args.from) {
+        (Some(name), _) => choose::restore(set, name)?.1.clone(),
+        (None, Some(from)) => RestoreSpec {
+            from: source(set, from)?,
+            select: compare::only(&args.only_namespace, &args.only_kind),
+            namespace_mapping: mapping(&args.map_namespace)?,
+            existing: Existing::default(),
+            hooks: Vec::new(),
+            fixups: Vec::new(),
+        },
+        (None, None) => return Err(Failure::usage("name a restore request, or say --from LOCATION@STATE")),
+    };
+    if let Some(existing) = args.existing {
+        spec.existing = match existing {
+            ExistingArg::Skip => Existing::Skip,
+            ExistingArg::Update => Existing::Update,
+            ExistingArg::Fail => Existing::Fail,
+        };
+    }
+    Ok(spec)
+}
+
+fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
+    match StateName::parse(from, |_| false)? {
+        StateName::At { location, state } => {
+            let (_, found) = choose::location(set, &location)?;
+            let (snapshot, commit) =
+                if found.archive.is_some() { (Some(state), None) } else { (None, Some(state)) };
+            Ok(RestoreSource { location, snapshot, commit, cluster: None })
+        }
+        StateName::Cluster | StateName::Folder(_) => {
+            Err(Failure::usage(format!("cannot restore from {from:?}"))
+                .hint("name LOCATION@SNAPSHOT or LOCATION@COMMIT"))
+        }
+    }
+}
+
+fn mapping(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let parse = |pair: &String| match pair.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
+        _ => Err(Failure::usage(format!("cannot use --map-namespace {pair:?}")).hint("write OLD=NEW")),
+    };
+    pairs.iter().map(parse).collect()
+}

@@ -1,0 +1,91 @@
+//! The form for people of a restore plan, what the API server says of it, and what the fixups would do.
+//!
+//! In: plan and previews · Out: text · Touches: nothing
+
+use std::io::{self, Write};
+
+use crate::domain::report::ObjectAction;
+use crate::engine::fixups::FixupPreview;
+use crate::engine::preview::{PreviewedObject, RestorePreview};
+use crate::engine::render;
+use crate::engine::restore_plan::RestorePlan;
+
+use super::compare::palette;
+use super::print::Show;
+
+/// Objects of each wave that are named although they would only be created.
+const NAMED: usize = 50;
+
+/// A plan, its dry run, and what the fixups would do.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    /// The plan that `apply` carries out.
+    pub plan: RestorePlan,
+    /// What the API server says of each object.
+    pub preview: RestorePreview,
+    /// Fixups in order.
+    pub fixups: Vec<FixupPreview>,
+}
+
+impl Shown {
+    /// Whether carrying it out would change nothing.
+    pub fn changes_nothing(&self) -> bool {
+        let count = |action| self.preview.count(action);
+        let acts = count(ObjectAction::Created) + count(ObjectAction::Updated) + count(ObjectAction::Failed);
+        acts == 0 && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
+    }
+}
+
+impl Show for Shown {
+    fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
+        if !quiet {
+            writeln!(out, "{}", self.plan)?;
+        }
+        for wave in &self.preview.waves {
+            let mut named = 0;
+            for object in &wave.objects {
+                let plain = object.report.action == ObjectAction::Created && object.change.is_none();
+                named += usize::from(plain);
+                if !plain || named <= NAMED {
+                    show_object(object, out)?;
+                }
+            }
+            if named > NAMED {
+                writeln!(out, "created: {} more in wave {}", named - NAMED, wave.wave)?;
+            }
+        }
+        for fixup in &self.fixups {
+            let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+            writeln!(out, "fixup {}: {}{reason}", fixup.name, fixup.what)?;
+            for key in &fixup.objects {
+                writeln!(out, "  {key}")?;
+            }
+        }
+        let count = |action: ObjectAction| self.preview.count(action);
+        writeln!(
+            out,
+            "would create {}, update {}, leave {} as they are, fail for {}; nothing was written",
+            count(ObjectAction::Created),
+            count(ObjectAction::Updated),
+            count(ObjectAction::Unchanged) + count(ObjectAction::Skipped),
+            count(ObjectAction::Failed)
+        )
+    }
+}
+
+fn show_object(object: &PreviewedObject, out: &mut dyn Write) -> io::Result<()> {
+    let report = &object.report;
+    let quiet =
+        matches!(report.action, ObjectAction::Unchanged | ObjectAction::Skipped) && object.change.is_none();
+    if quiet {
+        return Ok(());
+    }
+    let action = format!("{:?}", report.action).to_lowercase();
+    let reason = report.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+    writeln!(out, "{action}: {}{reason}", report.key)?;
+    match &object.change {
+        Some(change) => write!(out, "{}", render::object(change, &palette())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,67 @@
+//! The forms for people of a restore's report.
+//!
+//! In: reports · Out: text · Touches: nothing
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::domain::report::{ObjectAction, ObjectReport, RestoreReport, WaveReport};
+
+use super::print::{Show, count};
+
+impl Show for RestoreReport {
+    fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
+        let took = self.finished.duration_since(self.started);
+        writeln!(out, "{:?}: restored from {} in {:.1} s", self.outcome, self.source, took.as_secs_f64())?;
+        for wave in &self.waves {
+            show_wave(wave, out, quiet)?;
+        }
+        for fixup in &self.fixups {
+            let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+            writeln!(out, "  fixup {} ({:?}){reason}", fixup.name, fixup.outcome)?;
+        }
+        if !quiet {
+            for (reason, number) in reasons(&self.left_out) {
+                writeln!(out, "  left out: {}: {reason}", count(number, "object"))?;
+            }
+            for note in &self.notes {
+                writeln!(out, "  note: {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show_wave(wave: &WaveReport, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
+    let mut counts: BTreeMap<ObjectAction, u64> = BTreeMap::new();
+    for object in &wave.objects {
+        *counts.entry(object.action).or_default() += 1;
+    }
+    let text: Vec<String> =
+        counts.iter().map(|(action, n)| format!("{n} {}", format!("{action:?}").to_lowercase())).collect();
+    writeln!(out, "  wave {}: {}", wave.wave, text.join(", "))?;
+    let plain =
+        |action| matches!(action, ObjectAction::Created | ObjectAction::Unchanged | ObjectAction::Skipped);
+    for object in
+        wave.objects.iter().filter(|o| !plain(o.action) && (!quiet || o.action == ObjectAction::Failed))
+    {
+        writeln!(out, "    {}", line(object))?;
+    }
+    for object in &wave.not_ready {
+        writeln!(out, "    not ready: {}", line(object))?;
+    }
+    Ok(())
+}
+
+fn line(object: &ObjectReport) -> String {
+    let reason = object.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    format!("{} {}{reason}", format!("{:?}", object.action).to_lowercase(), object.key)
+}
+
+fn reasons(objects: &[ObjectReport]) -> BTreeMap<&str, u64> {
+    let mut counts = BTreeMap::new();
+    for object in objects {
+        *counts.entry(object.reason.as_deref().unwrap_or("no reason given")).or_default() += 1;
+    }
+    counts
+}

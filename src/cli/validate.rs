@@ -1,0 +1,66 @@
+//! `validate`: every error of a policy repository at once.
+//!
+//! In: a policy repository · Out: what is in it · Touches: through `App`
+
+use std::io::{self, Write};
+
+use crate::app::wiring::App;
+
+use super::done::Done;
+use super::failure::Failure;
+use super::print::{Show, count};
+use super::repository;
+
+/// What a valid repository holds.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Valid {
+    place: String,
+    files: usize,
+    policies: Vec<String>,
+    locations: Vec<String>,
+    restores: Vec<String>,
+    hooks: Vec<String>,
+    catalogs: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Show for Valid {
+    fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
+        if quiet {
+            return Ok(());
+        }
+        writeln!(out, "valid: {} ({})", self.place, count(self.files as u64, "file"))?;
+        let kinds = [
+            ("policies", &self.policies),
+            ("locations", &self.locations),
+            ("restore requests", &self.restores),
+            ("hooks", &self.hooks),
+            ("catalogs", &self.catalogs),
+        ];
+        for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
+            writeln!(out, "  {kind}: {}", names.join(", "))?;
+        }
+        for note in &self.notes {
+            writeln!(out, "  note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the policy repository.
+pub async fn validate(app: &App) -> Result<Done, Failure> {
+    let loaded = repository::read(app).await?;
+    super::backup::catalog(&loaded.set)?;
+    let names = |keys: Vec<&String>| keys.into_iter().cloned().collect();
+    Ok(Done::fine(Valid {
+        place: app.settings.policy_repo.clone(),
+        files: loaded.files,
+        policies: names(loaded.set.policies.keys().collect()),
+        locations: names(loaded.set.locations.keys().collect()),
+        restores: names(loaded.set.restores.keys().collect()),
+        hooks: names(loaded.set.hooks.keys().collect()),
+        catalogs: names(loaded.set.catalogs.keys().collect()),
+        notes: loaded.notes,
+    }))
+}
