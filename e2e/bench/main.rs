@@ -1,0 +1,62 @@
+//! Measures backups and restores on a real API server, as ratios against raw API calls in the same run.
+//!
+//! `e2e/bench/run` brings the server up and calls this with a folder and the numbers of objects.
+
+mod measure;
+mod objects;
+mod raw;
+
+use std::path::PathBuf;
+
+use measure::{Bench, Row};
+
+/// Calls to the API server at the same time, for Backstay and for the raw baseline.
+pub const CONCURRENCY: usize = 16;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    let dir = PathBuf::from(args.next().ok_or("usage: bench DIR [COUNT...]")?);
+    let mut counts: Vec<usize> = args.map(|arg| arg.parse()).collect::<Result<_, _>>()?;
+    if counts.is_empty() {
+        counts = vec![3_600, 20_000];
+    }
+    let mut rows = Vec::new();
+    for count in counts {
+        rows.extend(run(&dir, count).await?);
+    }
+    measure::print(&rows);
+    let file = dir.join("bench.json");
+    std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
+    println!("\n{}", serde_json::to_string(&rows)?);
+    if rows.iter().any(Row::misses) {
+        return Err("a figure misses its target".into());
+    }
+    Ok(())
+}
+
+/// Every measurement with this many objects, in a fresh set of namespaces.
+async fn run(dir: &std::path::Path, count: usize) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
+    let cluster = raw::Cluster::connect().await?;
+    let prefix = format!("bench{count}");
+    let made = objects::mixed(&prefix, count);
+    cluster.create_namespaces(&made).await?;
+    let creation = cluster.create(&made).await?;
+    let lists = cluster.list_everything(3).await?;
+    let mut bench = Bench::new(&dir.join(&prefix), &prefix, count)?;
+
+    bench.against("raw LISTs", lists);
+    bench.backup("archive: full backup", "archive", 3.0)?;
+    bench.backup("mirror: first commit and push", "both", 12.0)?;
+    bench.backup("both: nothing changed", "both", 4.0)?;
+    cluster.touch(&made, count / 100).await?;
+    bench.backup("both: 1 % changed", "both", 4.0)?;
+
+    if count <= 5_000 {
+        bench.against("raw creation", creation);
+        bench.restore("restore into new namespaces", 1.5)?;
+    }
+    cluster.delete_namespaces(&made).await?;
+    Ok(bench.rows)
+}

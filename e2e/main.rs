@@ -1,0 +1,82 @@
+//! Runs every scenario against the real parts that the environment offers, and says what it could not run.
+//!
+//! `e2e/run` brings the parts up and calls this. The last line is `N passed, N failed, N skipped`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+mod support {
+    pub mod parts;
+    pub mod program;
+    pub mod sandbox;
+}
+mod scenarios {
+    pub mod backup;
+    pub mod bad_input;
+    pub mod faults;
+    pub mod formats;
+    pub mod locations;
+    pub mod restore;
+}
+
+use support::parts::{Need, Parts};
+use support::sandbox::Sandbox;
+
+/// One claim about the whole program, and how it is tried.
+pub struct Scenario {
+    /// The claim, in kebab case; also the name of its folder.
+    pub name: &'static str,
+    /// Real parts without which it can't be tried.
+    pub needs: &'static [Need],
+    /// Tries it; a panic is a failure.
+    pub run: fn(&Sandbox),
+}
+
+fn main() -> ExitCode {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    let parts = Parts::from_environment();
+    let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
+    for scenario in all().into_iter().filter(|s| s.name.contains(&filter)) {
+        if let Some(reason) = parts.lack(scenario.needs) {
+            skipped.push(format!("{}: {reason}", scenario.name));
+            continue;
+        }
+        let started = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let sandbox = Sandbox::new(scenario.name, &parts);
+            (scenario.run)(&sandbox);
+            sandbox.leave();
+        }));
+        let seconds = started.elapsed().as_secs_f32();
+        match outcome {
+            Ok(()) => {
+                passed += 1;
+                println!("ok      {} ({seconds:.1} s)", scenario.name);
+            }
+            Err(_) => {
+                println!("FAILED  {} ({seconds:.1} s)", scenario.name);
+                failed.push(scenario.name);
+            }
+        }
+    }
+    for line in &skipped {
+        println!("skipped {line}");
+    }
+    println!("{passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all() -> Vec<Scenario> {
+    [
+        scenarios::backup::all(),
+        scenarios::formats::all(),
+        scenarios::restore::all(),
+        scenarios::faults::all(),
+        scenarios::locations::all(),
+        scenarios::bad_input::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

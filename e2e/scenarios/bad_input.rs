@@ -1,0 +1,156 @@
+//! Bad input: a clear error, the right exit code, and nothing half-written.
+
+use crate::Scenario;
+use crate::support::parts::Need;
+use crate::support::sandbox::{Sandbox, files};
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "bad-documents-are-named-with-file-and-line", needs: &[], run: documents },
+        Scenario { name: "bad-arguments-are-usage-errors", needs: &[], run: arguments },
+        Scenario { name: "an-unreachable-cluster-is-said-at-once", needs: &[], run: unreachable },
+        Scenario { name: "a-read-only-location-is-not-written", needs: &[Need::Api], run: read_only },
+        Scenario { name: "the-demo-needs-nothing", needs: &[], run: demo },
+        Scenario { name: "init-makes-a-repository-that-validates", needs: &[], run: init },
+    ]
+}
+
+/// What stands in the file, and what the error must say.
+const DOCUMENTS: [(&str, &str); 14] = [
+    ("a: [1, 2\n", "line"),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locatons: [a]}\n",
+        "locations",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: a}\n",
+        "array",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [nowhere]}\n",
+        "nowhere",
+    ),
+    ("apiVersion: backstay.dev/v1alpha1\nkind: BackupPolic\nmetadata: {name: x}\nspec: {}\n", "BackupPolicy"),
+    ("apiVersion: backstay.dev/v1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {}\n", "v1alpha1"),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: X_y}\nspec: {locations: [archive]}\n",
+        "name",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [archive], schedule: '61 * * * *'}\n",
+        "schedule",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [archive], timeZone: Mars/Olympus}\n",
+        "Mars/Olympus",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [archive], timeout: 5 minutes}\n",
+        "timeout",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [archive], select: {namespaces: {include: ['a[']}}}\n",
+        "a[",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [archive], select: {where: 'object.('}}\n",
+        "where",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: x}\nspec: {recipients: [age1nonsense], archive: {url: 'file:///x'}}\n",
+        "age1nonsense",
+    ),
+    (
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: x}\nspec: {recipients: [RECIPIENT]}\n",
+        "mirror",
+    ),
+];
+
+fn documents(sandbox: &Sandbox) {
+    for (number, (text, said)) in DOCUMENTS.iter().enumerate() {
+        sandbox.write("policy/bad.yaml", &text.replace("RECIPIENT", &sandbox.recipient()));
+        let run = sandbox.backstay(&["validate"]);
+        assert_eq!(run.code, 2, "document {number} ({said}):\n{}{}", run.stdout, run.stderr);
+        run.says("bad.yaml").says(said);
+    }
+    sandbox.write(
+        "policy/bad.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: []\n",
+    );
+    std::fs::rename(sandbox.dir.join("policy/bad.yaml"), sandbox.dir.join("policy/kustomization.yaml"))
+        .unwrap();
+    sandbox.backstay(&["validate"]).expect(2).says("kustomization.yaml");
+    std::fs::remove_file(sandbox.dir.join("policy/kustomization.yaml")).unwrap();
+
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..10 {
+        let last = level - 1;
+        bomb += &format!(
+            "a{level}: &a{level} [*a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}]\n"
+        );
+    }
+    sandbox.write("policy/bad.yaml", &bomb);
+    sandbox.backstay(&["validate"]).expect(2).says("bad.yaml");
+    sandbox.write("policy/bad.yaml", &format!("a: {}\n", "x".repeat(11 << 20)));
+    sandbox.backstay(&["validate"]).expect(2).says("bad.yaml").says("MiB");
+    std::fs::write(sandbox.dir.join("policy/bad.yaml"), b"a: \xff\xfe\n").unwrap();
+    sandbox.backstay(&["validate"]).expect(2).says("bad.yaml").says("UTF-8");
+}
+
+fn arguments(sandbox: &Sandbox) {
+    let cases: [(&[&str], &str); 9] = [
+        (&["frobnicate"], "frobnicate"),
+        (&["backup", "absent"], "absent"),
+        (&["show", "latest", "--location", "absent"], "absent"),
+        (&["show", "../../etc"], "../../etc"),
+        (&["restore", "apply", "absent"], "absent"),
+        (&["restore", "apply", "--from", "archive"], "archive@"),
+        (&["restore", "apply", "--from", "archive@latest", "--map-namespace", "x"], "OLD=NEW"),
+        (&["validate", "--policy-repo", "/does/not/exist"], "/does/not/exist"),
+        (&["keys", "show", "--identity", "/does/not/exist"], "/does/not/exist"),
+    ];
+    for (args, said) in cases {
+        let run = sandbox.backstay(args);
+        assert_eq!(run.code, 2, "{args:?}:\n{}{}", run.stdout, run.stderr);
+        run.says(said);
+    }
+    sandbox.backstay(&["show", "latest"]).expect(3).says("no snapshot");
+    sandbox.backstay(&["keys", "new", &sandbox.path("key.txt")]).expect(2).says("key.txt");
+}
+
+fn unreachable(sandbox: &Sandbox) {
+    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: x, \
+        clusters: [{name: x, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: x, user: {token: t}}], \
+        contexts: [{name: x, context: {cluster: x, user: x}}]}";
+    sandbox.write("dead.kubeconfig", kubeconfig);
+    let dead = sandbox.path("dead.kubeconfig");
+    sandbox.backstay(&["backup", "--kubeconfig", &dead]).expect(3).says("127.0.0.1:1");
+    sandbox.backstay(&["plan", "--kubeconfig", "/does/not/exist"]).expect(2).says("/does/not/exist");
+    assert!(files(&sandbox.dir.join("archive")).is_empty());
+}
+
+fn read_only(sandbox: &Sandbox) {
+    let policy = std::fs::read_to_string(sandbox.dir.join("policy/policy.yaml")).unwrap();
+    sandbox.write(
+        "policy/policy.yaml",
+        &policy.replace("  recipients:", "  accessMode: ReadOnly\n  recipients:"),
+    );
+    sandbox.backstay(&["backup"]).expect(2).says("ReadOnly");
+    assert!(files(&sandbox.dir.join("archive")).is_empty());
+}
+
+fn demo(sandbox: &Sandbox) {
+    let mut command = sandbox.command(&["demo", "--dir", &sandbox.path("demo")]);
+    command.env_remove("KUBECONFIG").env("HOME", sandbox.path("home")).current_dir("/");
+    let run = crate::support::program::Run::of(&mut command).expect(0);
+    run.says("backstay backup").says("backstay diff").says("backstay restore apply").says("equal");
+    for untouched in ["home", "cache", "state"] {
+        assert!(files(&sandbox.dir.join(untouched)).is_empty(), "the demo wrote to {untouched}");
+    }
+}
+
+fn init(sandbox: &Sandbox) {
+    sandbox.backstay(&["init", &sandbox.path("fresh")]).expect(0);
+    sandbox.backstay(&["validate", "--policy-repo", &sandbox.path("fresh")]).expect(0);
+    sandbox.backstay(&["init", &sandbox.path("fresh")]).expect(2).says("fresh");
+}

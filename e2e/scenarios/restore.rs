@@ -1,0 +1,468 @@
+//! What a restore brings back, in which order, and what it mends.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::Scenario;
+use crate::scenarios::backup::shop;
+use crate::support::parts::Need;
+use crate::support::sandbox::{Sandbox, wait};
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "an-application-comes-back-equal", needs: &[Need::Api], run: comes_back },
+        Scenario {
+            name: "definitions-come-back-before-their-objects",
+            needs: &[Need::Api],
+            run: definitions_first,
+        },
+        Scenario { name: "a-restore-from-the-mirror", needs: &[Need::Api], run: from_mirror },
+        Scenario { name: "a-lost-namespace-label-is-put-back", needs: &[Need::Api], run: label_story },
+        Scenario { name: "the-operator-rebuilds-a-claim", needs: &[Need::Api], run: rebuild_story },
+        Scenario { name: "one-of-two-fighters-is-scaled-down", needs: &[Need::Api], run: scale_story },
+        Scenario { name: "a-namespace-gets-a-new-name", needs: &[Need::Api], run: mapping },
+        Scenario {
+            name: "existing-objects-are-skipped-updated-or-refused",
+            needs: &[Need::Api],
+            run: existing,
+        },
+        Scenario {
+            name: "a-plan-writes-nothing-and-tells-what-apply-does",
+            needs: &[Need::Api],
+            run: plan_only,
+        },
+        Scenario { name: "pods-run-again-after-a-restore", needs: &[Need::Node], run: pods_run },
+        Scenario { name: "a-network-policy-admits-again", needs: &[Need::Node], run: admits_again },
+        Scenario { name: "real-world-manifests-come-back", needs: &[Need::Api], run: real_world },
+    ]
+}
+
+/// Objects of the fixture that a person applied, as kind and name.
+const APPLIED: [(&str, &str); 17] = [
+    ("serviceaccount", "web"),
+    ("secret", "db"),
+    ("configmap", "web"),
+    ("deployment", "web"),
+    ("statefulset", "db"),
+    ("service", "web"),
+    ("service", "db"),
+    ("ingress", "web"),
+    ("networkpolicy", "web"),
+    ("role", "system:reader"),
+    ("rolebinding", "reader"),
+    ("horizontalpodautoscaler", "web"),
+    ("poddisruptionbudget", "web"),
+    ("cronjob", "report"),
+    ("resourcequota", "limits"),
+    ("limitrange", "limits"),
+    ("persistentvolumeclaim", "data-db-0"),
+];
+
+/// An object without what only an API server or a controller writes.
+pub fn comparable(mut object: Value) -> Value {
+    let map = object.as_object_mut().unwrap();
+    map.remove("status");
+    let metadata = map["metadata"].as_object_mut().unwrap();
+    for field in
+        ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences"]
+    {
+        metadata.remove(field);
+    }
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| {
+            !["deployment.kubernetes.io/", "pv.kubernetes.io/", "volume.", "backstay.dev/"]
+                .iter()
+                .any(|p| key.starts_with(p))
+        });
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+    if let Some(spec) = map.get_mut("spec").and_then(Value::as_object_mut) {
+        if spec.get("clusterIP") != Some(&json!("None")) {
+            spec.remove("clusterIP");
+            spec.remove("clusterIPs");
+        }
+        spec.remove("volumeName");
+    }
+    object
+}
+
+fn snapshot_of(sandbox: &Sandbox, namespace: &str) -> Vec<(String, Value)> {
+    let object = |(kind, name): &(&str, &str)| {
+        let found = sandbox.object(kind, namespace, name).map_or(Value::Null, comparable);
+        (format!("{kind}/{name}"), found)
+    };
+    APPLIED.iter().map(object).collect()
+}
+
+fn settled(sandbox: &Sandbox) {
+    wait(60, "the claim of the stateful set", || {
+        sandbox.object("persistentvolumeclaim", &sandbox.namespace, "data-db-0")
+    });
+}
+
+#[track_caller]
+fn assert_equal(before: &[(String, Value)], after: &[(String, Value)]) {
+    for ((name, before), (_, after)) in before.iter().zip(after) {
+        assert_eq!(before, after, "{name} is not as it was");
+    }
+}
+
+fn comes_back(sandbox: &Sandbox) {
+    shop(sandbox);
+    settled(sandbox);
+    let ns = sandbox.namespace.clone();
+    let before = snapshot_of(sandbox, &ns);
+    let role = sandbox.object("clusterrole", "", &format!("{ns}-nodes")).map(comparable);
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&ns);
+    sandbox.kubectl(&["delete", "clusterrole,clusterrolebinding", &format!("{ns}-nodes")]).expect(0);
+
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    settled(sandbox);
+    assert_equal(&before, &snapshot_of(sandbox, &ns));
+    assert_eq!(sandbox.object("clusterrole", "", &format!("{ns}-nodes")).map(comparable), role);
+    assert!(sandbox.object("clusterrolebinding", "", &format!("{ns}-nodes")).is_some());
+    assert_eq!(sandbox.object("namespace", "", &ns).unwrap()["metadata"]["labels"]["team"], "shop");
+
+    // Again: nothing is left to do, and nothing is made twice.
+    let again =
+        sandbox.with_key(&["restore", "apply", "--from", "archive@latest", "-o", "json"]).expect(0).json();
+    for wave in again["waves"].as_array().unwrap() {
+        for object in wave["objects"].as_array().unwrap() {
+            assert!(["Skipped", "Unchanged"].contains(&object["action"].as_str().unwrap()), "{object}");
+        }
+    }
+}
+
+fn definitions_first(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.apply(include_str!("../fixtures/bottles.yaml"));
+    let ns = sandbox.namespace.clone();
+    let bottle = format!(
+        "apiVersion: {ns}.example.org/v1
+kind: Bottle
+metadata: {{name: green, namespace: {ns}, finalizers: [example.org/keep]}}
+spec: {{millilitres: 750, big: 9007199254740993, label: \"0x1F\"}}
+"
+    );
+    let crd = format!("bottles.{ns}.example.org");
+    sandbox.kubectl(&["wait", "--for=condition=Established", "crd", &crd, "--timeout=30s"]).expect(0);
+    sandbox.apply(&bottle);
+    sandbox.backstay(&["backup"]).expect(0);
+    let free = r#"{"metadata":{"finalizers":null}}"#;
+    sandbox.kubectl(&["patch", &crd, "green", "-n", &ns, "--type=merge", "-p", free]).expect(0);
+    sandbox.kubectl(&["delete", "crd", &crd]).expect(0);
+    sandbox.lose_namespace(&ns);
+
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    let back = sandbox.object(&crd, &ns, "green").expect("the custom resource is back");
+    assert_eq!(back["spec"]["millilitres"], 750);
+    assert_eq!(back["spec"]["big"], 9_007_199_254_740_993_i64);
+    assert_eq!(back["spec"]["label"], "0x1F");
+    sandbox.kubectl(&["patch", &crd, "green", "-n", &ns, "--type=merge", "-p", free]);
+    sandbox.kubectl(&["delete", "crd", &crd]).expect(0);
+}
+
+fn from_mirror(sandbox: &Sandbox) {
+    shop(sandbox);
+    settled(sandbox);
+    let ns = sandbox.namespace.clone();
+    let before = snapshot_of(sandbox, &ns);
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&ns);
+    sandbox.with_key(&["restore", "apply", "--from", "mirror@main"]).expect(0);
+    settled(sandbox);
+    assert_equal(&before, &snapshot_of(sandbox, &ns));
+}
+
+/// Adds a restore request with fixups to the policy repository.
+fn request(sandbox: &Sandbox, fixups: &str) {
+    let text = format!(
+        "apiVersion: backstay.dev/v1alpha1
+kind: RestoreRequest
+metadata: {{name: mend}}
+spec:
+  from: {{location: archive, snapshot: latest}}
+  fixups:
+{fixups}"
+    );
+    sandbox.write("policy/mend.yaml", &text.replace("NAMESPACE", &sandbox.namespace));
+}
+
+fn label_story(sandbox: &Sandbox) {
+    shop(sandbox);
+    let ns = sandbox.namespace.clone();
+    sandbox.apply(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAMESPACE-ingress, labels: {purpose: ingress}}\n",
+    );
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&ns);
+    // The namespace that the network policy admits exists, but its label is gone.
+    let ingress = format!("{ns}-ingress");
+    sandbox.kubectl(&["label", "namespace", &ingress, "purpose-"]).expect(0);
+    request(
+        sandbox,
+        "    - name: relabel
+      label:
+        target: {kind: Namespace, name: NAMESPACE-ingress}
+        set: {purpose: ingress, mended: 'yes'}
+",
+    );
+    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
+    assert_eq!(report["fixups"][0]["outcome"], "Verified");
+    let labels = sandbox.object("namespace", "", &ingress).unwrap()["metadata"]["labels"].clone();
+    assert_eq!((&labels["purpose"], &labels["mended"]), (&json!("ingress"), &json!("yes")));
+    let policy = sandbox.object("networkpolicy", &ns, "web").unwrap();
+    let selector = &policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
+    let chosen = sandbox.kubectl(&[
+        "get",
+        "namespaces",
+        "-o",
+        "name",
+        "-l",
+        &format!("purpose={}", selector["purpose"].as_str().unwrap()),
+    ]);
+    chosen.says(&ingress);
+    let again = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
+    assert_eq!(again["fixups"][0]["outcome"], "NotNeeded");
+}
+
+fn rebuild_story(sandbox: &Sandbox) {
+    shop(sandbox);
+    settled(sandbox);
+    let ns = sandbox.namespace.clone();
+    sandbox.backstay(&["backup"]).expect(0);
+    let claim = sandbox.object("persistentvolumeclaim", &ns, "data-db-0").unwrap()["metadata"]["uid"].clone();
+    request(
+        sandbox,
+        "    - name: stop
+      scale: {target: {kind: StatefulSet, apiVersion: apps/v1, namespace: NAMESPACE, name: db}, replicas: 0}
+    - name: drop the claim
+      timeout: 2m
+      delete: {target: {kind: PersistentVolumeClaim, namespace: NAMESPACE, name: data-db-0}}
+    - name: start
+      scale: {target: {kind: StatefulSet, apiVersion: apps/v1, namespace: NAMESPACE, name: db}, replicas: 1}
+",
+    );
+    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
+    for fixup in report["fixups"].as_array().unwrap() {
+        assert_eq!(fixup["outcome"], "Verified", "{fixup}");
+    }
+    wait(60, "a new claim", || {
+        let now = sandbox.object("persistentvolumeclaim", &ns, "data-db-0")?;
+        (now["metadata"]["uid"] != claim).then_some(())
+    });
+}
+
+fn scale_story(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&sandbox.namespace);
+    request(
+        sandbox,
+        "    - name: stand down
+      scale: {target: {kind: Deployment, namespace: NAMESPACE, name: web}, replicas: 0}
+    - name: nobody there
+      onError: Continue
+      timeout: 2s
+      wait: {target: {kind: Deployment, namespace: NAMESPACE, name: absent}}
+",
+    );
+    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
+    assert_eq!(report["fixups"][0]["outcome"], "Verified");
+    assert_eq!(report["fixups"][1]["outcome"], "Warned");
+    assert_eq!(sandbox.object("deployment", &sandbox.namespace, "web").unwrap()["spec"]["replicas"], 0);
+}
+
+fn mapping(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.backstay(&["backup"]).expect(0);
+    let (old, new) = (sandbox.namespace.clone(), format!("{}-copy", sandbox.namespace));
+    let map = format!("{old}={new}");
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest", "--map-namespace", &map]).expect(0);
+    assert!(sandbox.object("deployment", &new, "web").is_some());
+    let binding = sandbox.object("rolebinding", &new, "reader").unwrap();
+    assert_eq!(binding["subjects"][0]["namespace"], new.as_str());
+    assert!(sandbox.object("deployment", &old, "web").is_some(), "the original stays");
+}
+
+fn existing(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.backstay(&["backup"]).expect(0);
+    let ns = sandbox.namespace.clone();
+    let change = r#"{"data":{"answer":"no"}}"#;
+    sandbox.kubectl(&["patch", "configmap", "web", "-n", &ns, "-p", change]).expect(0);
+    sandbox.kubectl(&["delete", "service", "web", "-n", &ns]).expect(0);
+    let answer = || sandbox.object("configmap", &ns, "web").unwrap()["data"]["answer"].clone();
+
+    let from = ["restore", "apply", "--from", "archive@latest", "--existing"];
+    sandbox.with_key(&[&from[..], &["fail"]].concat()).expect(3).says("ConfigMap");
+    assert!(sandbox.object("service", &ns, "web").is_none(), "fail writes nothing at all");
+    sandbox.with_key(&[&from[..], &["skip"]].concat()).expect(0);
+    assert_eq!(answer(), "no");
+    assert!(sandbox.object("service", &ns, "web").is_some());
+    sandbox.with_key(&[&from[..], &["update"]].concat()).expect(0);
+    assert_eq!(answer(), "yes");
+}
+
+fn plan_only(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.backstay(&["backup"]).expect(0);
+    let ns = sandbox.namespace.clone();
+    sandbox.kubectl(&["delete", "configmap", "web", "-n", &ns]).expect(0);
+    let audit = sandbox.parts.get("AUDIT_LOG").to_owned();
+    let writes = || {
+        let log = fs::read_to_string(&audit).unwrap();
+        log.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|event| event["userAgent"].as_str().is_some_and(|a| a.starts_with("backstay/")))
+            .filter(|event| {
+                ["create", "update", "patch", "delete"].contains(&event["verb"].as_str().unwrap_or(""))
+            })
+            .filter(|event| !event["requestURI"].as_str().unwrap_or("").contains("dryRun=All"))
+            .count()
+    };
+    let before = writes();
+    let plan = sandbox.with_key(&["restore", "plan", "--from", "archive@latest", "-n", &ns]).expect(1);
+    plan.says("ConfigMap").says(&format!("{ns}/web"));
+    assert_eq!(writes(), before, "a plan wrote to the cluster");
+    assert!(sandbox.object("configmap", &ns, "web").is_none());
+    let report = sandbox
+        .with_key(&["restore", "apply", "--from", "archive@latest", "-n", &ns, "-o", "json"])
+        .expect(0);
+    let report = report.json();
+    let created: Vec<&Value> = report["waves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|w| w["objects"].as_array().unwrap())
+        .filter(|o| o["action"] == "Created")
+        .collect();
+    assert_eq!(created.len(), 1, "{created:?}");
+    assert_eq!(created[0]["kind"], "ConfigMap");
+    assert!(writes() > before, "the audit log shows no write of apply; the proof above proves nothing");
+}
+
+fn pods_run(sandbox: &Sandbox) {
+    shop(sandbox);
+    let ns = sandbox.namespace.clone();
+    let up = || {
+        for kind in ["deployment/web", "statefulset/db"] {
+            sandbox.kubectl(&["rollout", "status", kind, "-n", &ns, "--timeout=120s"]).expect(0);
+        }
+    };
+    up();
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&ns);
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    up();
+    let pods = sandbox.kubectl(&["get", "pods", "-n", &ns, "-l", "app=web", "-o", "json"]).expect(0).json();
+    assert_eq!(pods["items"].as_array().unwrap().len(), 1, "no pod came back twice");
+}
+
+/// A site that only pods from namespaces with the label `purpose: ingress` may reach, and a visitor from such a one.
+const SITE: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE-ingress, labels: {purpose: ingress}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: visitor, namespace: NAMESPACE-ingress}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: visitor, image: IMAGE, command: [sleep, inf]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: site, namespace: NAMESPACE, labels: {app: site}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: site, image: IMAGE, command: [sh, -c, 'echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp']}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: site, namespace: NAMESPACE}
+spec:
+  podSelector: {matchLabels: {app: site}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{namespaceSelector: {matchLabels: {purpose: ingress}}}]}]
+";
+
+/// Whether the visitor reaches the site.
+fn reaches(sandbox: &Sandbox) -> Option<bool> {
+    let ip = sandbox.object("pod", &sandbox.namespace, "site")?["status"]["podIP"].as_str()?.to_owned();
+    let url = format!("http://{ip}:8080/");
+    let visitor = format!("{}-ingress", sandbox.namespace);
+    let fetch = ["exec", "visitor", "-n", &visitor, "--", "timeout", "2", "wget", "-qO-", &url];
+    Some(sandbox.kubectl(&fetch).stdout.contains("hello"))
+}
+
+fn admits_again(sandbox: &Sandbox) {
+    sandbox.apply(&SITE.replace("IMAGE", sandbox.parts.get("IMAGE")));
+    let ns = sandbox.namespace.clone();
+    let until = |wanted: bool| {
+        wait(60, "the network policy to follow", || (reaches(sandbox)? == wanted).then_some(()))
+    };
+    until(true);
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.lose_namespace(&ns);
+    sandbox.kubectl(&["label", "namespace", &format!("{ns}-ingress"), "purpose-"]).expect(0);
+    let restore = ["restore", "apply", "--from", "archive@latest", "-n", &ns];
+    sandbox.with_key(&restore).expect(0);
+    until(false);
+    request(
+        sandbox,
+        "    - name: relabel
+      label: {target: {kind: Namespace, name: NAMESPACE-ingress}, set: {purpose: ingress}}
+",
+    );
+    let file = std::fs::read_to_string(sandbox.dir.join("policy/mend.yaml")).unwrap();
+    let narrow =
+        file.replace("  fixups:", &format!("  select: {{namespaces: {{include: ['{ns}']}}}}\n  fixups:"));
+    sandbox.write("policy/mend.yaml", &narrow);
+    sandbox.with_key(&["restore", "apply", "mend"]).expect(0);
+    until(true);
+}
+
+/// Manifests of real projects, from a folder that `BACKSTAY_E2E_MANIFESTS` names: applied, saved, lost, restored.
+fn real_world(sandbox: &Sandbox) {
+    let folder = sandbox.parts.get("MANIFESTS").to_owned();
+    if folder.is_empty() {
+        println!("        (no BACKSTAY_E2E_MANIFESTS: tried with the fixtures only)");
+        return definitions_first(sandbox);
+    }
+    let setup = format!("{folder}/setup");
+    let manifests = if fs::exists(&setup).unwrap() { &setup } else { &folder };
+    sandbox.kubectl(&["apply", "--server-side", "-f", manifests]).expect(0);
+    sandbox.kubectl(&["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"]).expect(0);
+    sandbox.kubectl(&["apply", "--server-side", "-f", &folder]).expect(0);
+    let ids = || {
+        let run = sandbox.kubectl(&["get", "-f", &folder, "-f", manifests, "-o", "json"]).expect(0).json();
+        let mut items: Vec<String> =
+            run["items"].as_array().unwrap().iter().map(|i| comparable(i.clone()).to_string()).collect();
+        items.sort();
+        items
+    };
+    let policy = fs::read_to_string(sandbox.dir.join("policy/policy.yaml")).unwrap();
+    let narrow = format!("  select:\n    namespaces: {{include: ['{}*']}}\n", sandbox.namespace);
+    sandbox.write("policy/policy.yaml", &policy.replace(&narrow, ""));
+    let before = ids();
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.kubectl(&["delete", "-f", &folder, "--timeout=120s"]).expect(0);
+    sandbox.kubectl(&["delete", "--ignore-not-found", "-f", manifests, "--timeout=120s"]).expect(0);
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    let after = ids();
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before, after);
+    }
+    sandbox.kubectl(&["delete", "-f", &folder, "-f", manifests, "--ignore-not-found", "--wait=false"]);
+}
