@@ -95,21 +95,19 @@ impl Documents {
         let mut foreign = 0_usize;
         for ((node, tree), sealed) in nodes.into_iter().zip(plain).zip(&trees) {
             let Some(tree) = tree else { continue };
-            match kind_of(&tree) {
-                Ok(Some(kind)) => {
-                    let mut secrets = BTreeSet::new();
-                    opened(sealed, &tree, &mut secrets);
-                    self.found.push(Found { file: path.clone(), kind, tree, node, secrets });
-                }
+            let mut secrets = BTreeSet::new();
+            opened(sealed, &tree, &mut secrets);
+            let kind = kind_of(&tree);
+            let found = Found { file: path.clone(), kind: "", tree, node, secrets };
+            match kind {
+                Ok(Some(kind)) => self.found.push(Found { kind, ..found }),
                 Ok(None) => foreign += 1,
-                Err(error) => {
-                    let found = Found { file: path.clone(), kind: "", tree, node, secrets: BTreeSet::new() };
-                    self.problems.push(found.problem(error, false));
-                }
+                Err(error) => self.problems.push(found.problem(error, false)),
             }
         }
         if foreign > 0 {
-            self.notes.push(format!("{path}: {foreign} documents are not for Backstay"));
+            let documents = if foreign == 1 { "document is" } else { "documents are" };
+            self.notes.push(format!("{path}: {foreign} {documents} not for Backstay"));
         }
         Ok(())
     }
@@ -123,7 +121,9 @@ impl Documents {
         identities: &Identities,
     ) -> Vec<Option<Json>> {
         let sealed = |tree: &&Json| sops::is_encrypted(tree) && is_or_may_be_ours(tree);
-        if trees.len() > 1 && trees.iter().all(sops::is_encrypted) && trees.iter().any(|t| sealed(&t)) {
+        let one_unit =
+            |tree: &Json| sops::is_encrypted(tree) && tree["sops"]["mac"] == trees[0]["sops"]["mac"];
+        if trees.len() > 1 && trees.iter().all(one_unit) && trees.iter().any(|t| sealed(&t)) {
             return match sops::decrypt_all(trees.to_vec(), identities) {
                 Ok(opened) => opened.into_iter().map(Some).collect(),
                 Err(error) => {
@@ -224,7 +224,7 @@ fn kind_of(tree: &Json) -> Result<Option<&'static str>, FieldError> {
         let message = "a List cannot hold documents of Backstay";
         return Err(FieldError::new("/items", message).help("put `---` between them"));
     }
-    let typo = closest(group, ["backstay.dev", "backstay.io", "backstay"]).is_some() || version.is_empty();
+    let typo = group.is_empty() || closest(group, ["backstay.dev", "backstay.io", "backstay"]).is_some();
     if ours.is_some() && typo || group == "backstay" || group.ends_with(".backstay.dev") {
         let wrong = if version.is_empty() {
             "the field `apiVersion` is missing".into()

@@ -127,6 +127,17 @@ fn an_encrypted_document_is_opened_with_an_identity() {
 }
 
 #[test]
+fn documents_encrypted_one_by_one_may_stand_in_one_file() {
+    let (identities, recipients) = identities();
+    let other = HOOK.replace("name: call", "name: other");
+    let text = encrypted(HOOK, &["http"], &recipients) + "---\n" + &encrypted(&other, &["http"], &recipients);
+    let loaded = load(&files_of(&[("hook.yaml", text.as_bytes())]), &identities).unwrap();
+    assert_eq!(loaded.set.hooks.len(), 2);
+    let invalid = load(&files_of(&[("hook.yaml", text.as_bytes())]), &Identities::default()).unwrap_err();
+    assert_eq!(invalid.problems.len(), 2);
+}
+
+#[test]
 fn a_foreign_secret_stays_closed_and_needs_no_identity() {
     let (_, recipients) = identities();
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n";
