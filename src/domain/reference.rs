@@ -14,8 +14,8 @@ use super::schema::{KINDS, definitions, name_of};
 pub fn reference() -> String {
     let all = Json::Object(definitions());
     let mut page = format!(
-        "# Policy reference\n\nDocuments of a policy repository, `apiVersion: {API_VERSION}`. Made from the source by \
-         `BACKSTAY_UPDATE=1 cargo test`; do not edit.\n\nA field that is not marked as required may be left out. \
+        "# Policy reference\n\nDocuments of a policy repository, `apiVersion: {API_VERSION}`. Made from the source by `make schema`; \
+         do not edit.\n\nA field that is not marked as required may be left out. \
          No field may be empty (`null`), and an unknown field is an error.\n"
     );
     let mut queue = vec!["Metadata".to_owned()];
@@ -75,13 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_reference_is_what_the_types_say() {
+    fn the_generated_policy_reference_is_what_the_types_say() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy-reference.md");
         let text = reference();
         if env::var_os("BACKSTAY_UPDATE").is_some() {
             fs::write(&path, &text).unwrap();
         }
-        let stale = "stale; run `BACKSTAY_UPDATE=1 cargo test` and commit the result";
+        let stale = "stale; run `make schema` and commit the result";
         assert!(fs::read_to_string(&path).unwrap_or_default() == text, "{} is {stale}", path.display());
     }
 }

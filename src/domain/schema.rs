@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_file_is_what_the_types_say() {
+    fn the_generated_schema_is_what_the_types_say() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/schema/backstay.dev_v1alpha1.json");
         let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
         if env::var_os("BACKSTAY_UPDATE").is_some() {
             fs::write(&path, &text).unwrap();
         }
-        let stale = "stale; run `BACKSTAY_UPDATE=1 cargo test` and commit the result";
+        let stale = "stale; run `make schema` and commit the result";
         assert!(fs::read_to_string(&path).unwrap_or_default() == text, "{} is {stale}", path.display());
     }
 

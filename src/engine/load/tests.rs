@@ -219,3 +219,40 @@ fn the_three_stories_have_a_fixup_each() {
     names: only-one-writes-the-zone
     ");
 }
+
+/// The mistakes with bytes cut out, doubled, swapped and put in; the same ones every time.
+fn mutations(rounds: u64) -> impl Iterator<Item = Vec<u8>> {
+    let seeds: Vec<Vec<u8>> = cases().iter().map(|case| fs::read(case).unwrap()).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    let marks: [&[u8]; 12] =
+        [b"\n", b": ", b"- ", b"&a ", b"*a ", b"{", b"[", b"\"", b"|\n", b"\t", b"\xff", b"!!int "];
+    (0..rounds).map(move |_| {
+        let mut bytes = seeds[draw(seeds.len())].clone();
+        for _ in 0..=draw(4) {
+            let (at, length) = (draw(bytes.len()), draw(40));
+            let end = (at + length).min(bytes.len());
+            match draw(4) {
+                0 => drop(bytes.drain(at..end)),
+                1 => bytes.extend_from_within(at..end),
+                2 => bytes[at..end].reverse(),
+                _ => drop(bytes.splice(at..at, marks[draw(marks.len())].iter().copied())),
+            }
+        }
+        bytes
+    })
+}
+
+#[test]
+fn no_bytes_end_the_program() {
+    let rounds = env::var("BACKSTAY_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    for bytes in mutations(rounds) {
+        let found = problems(&[("case.yaml", &bytes)]);
+        assert!(!found.is_empty());
+    }
+}
