@@ -59,6 +59,7 @@ pub mod engine {
     pub mod collect; // all of them
     pub mod rewrite; // changes that data cannot say
     pub mod sanitize; // what is stored of an object
+    pub mod hide; // what nobody may see
     pub mod encrypt; // what a mirror may show
     pub mod mirror_path; // where an object stands in a mirror
     pub mod mirror_state; // what a mirror knows of its runs
@@ -79,7 +80,6 @@ pub mod engine {
     pub mod mirror_read; // a mirror read back
     pub mod manifests; // plain files as a state
     pub mod verify; // whether a snapshot is sound
-    pub mod hide; // what nobody may see
     pub mod diff; // what is different in one object
     pub mod compare; // what is different between two states
     pub mod render; // a diff for people

@@ -11,7 +11,6 @@ use crate::domain::ignore::MirrorFilter;
 use crate::domain::location::{AccessMode, LocationSpec};
 use crate::domain::policy::PolicySpec;
 use crate::domain::report::Outcome;
-use crate::domain::rules::Catalog;
 use crate::domain::selection::Selection;
 use crate::engine::flow::{self, BackupOrder};
 use crate::engine::part;
@@ -78,7 +77,7 @@ fn refuse(set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<(), Failure>
 }
 
 async fn order(app: &App, set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<BackupOrder, Failure> {
-    let catalog = Arc::new(catalog(set)?);
+    let catalog = Arc::new(repository::catalog(set)?);
     let wrong = |errors: Vec<crate::domain::field::FieldError>| {
         let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Failure::usage(format!("policy {name} is wrong: {list}"))
@@ -109,14 +108,6 @@ fn wants(set: &PolicySet, spec: &PolicySpec) -> Wants {
         (false, true) => Wants::Mirror,
         (_, false) => Wants::Archive,
     }
-}
-
-/// The built-in catalog and the repository's own.
-pub fn catalog(set: &PolicySet) -> Result<Catalog, Failure> {
-    Catalog::with(&set.catalogs).map_err(|errors| {
-        let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        Failure::usage(format!("a catalog of the policy repository is wrong: {list}"))
-    })
 }
 
 async fn targets(app: &App, set: &PolicySet, spec: &PolicySpec) -> Result<Vec<Target>, Failure> {

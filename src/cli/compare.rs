@@ -26,7 +26,7 @@ use super::done::Done;
 use super::failure::{Exit, Failure};
 use super::print::Show;
 use super::states::{self, Saved, Search};
-use super::{backup, repository, snapshots};
+use super::{repository, snapshots};
 
 impl Show for ChangeSet {
     fn show(&self, out: &mut dyn Write, _quiet: bool) -> io::Result<()> {
@@ -63,7 +63,7 @@ pub async fn diff(app: &App, args: &DiffArgs) -> Result<Done, Failure> {
         cluster: if needs_set { snapshots::cluster_name(app).await? } else { String::new() },
     };
     let (first, second) = (open(&search, &before).await?, open(&search, &after).await?);
-    let catalog = Arc::new(backup::catalog(&set)?);
+    let catalog = Arc::new(repository::catalog(&set)?);
     let policies: Vec<&str> =
         first.iter().chain(&second).flat_map(|s| &s.policies).map(String::as_str).collect();
     let plans = match &live {

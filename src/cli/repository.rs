@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
+use crate::domain::rules::Catalog;
 use crate::engine::load::{Loaded, load as load_documents};
 use crate::engine::repository::{self, Repository};
 
@@ -25,6 +26,14 @@ pub async fn read(app: &App) -> Result<Loaded, Failure> {
     let repository = open(app).await?;
     let identities = app.identities().map_err(|e| Failure::of(&e))?;
     load_documents(&repository, &identities).map_err(|invalid| Failure::invalid(&invalid))
+}
+
+/// The built-in catalog and the repository's own.
+pub fn catalog(set: &PolicySet) -> Result<Catalog, Failure> {
+    Catalog::with(&set.catalogs).map_err(|errors| {
+        let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Failure::usage(format!("a catalog of the policy repository is wrong: {list}"))
+    })
 }
 
 async fn open(app: &App) -> Result<Repository, Failure> {

@@ -24,7 +24,7 @@ use super::failure::{Exit, Failure};
 use super::progress::Bar;
 use super::show_plan::Shown;
 use super::states::{self, Search};
-use super::{backup, compare, repository, snapshots};
+use super::{compare, repository, snapshots};
 
 /// A decided restore: nothing is left to find out.
 struct Job {
@@ -101,7 +101,7 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
     };
     let wanted = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
     let state = states::at(&search, &spec.from.location, wanted).await?.state;
-    let catalog = Arc::new(backup::catalog(&set)?);
+    let catalog = Arc::new(repository::catalog(&set)?);
     let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
     let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();
     let marks = Marks::new(&marked).map_err(|e| Failure::misused(&e))?;

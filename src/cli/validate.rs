@@ -51,7 +51,7 @@ impl Show for Valid {
 /// Checks the policy repository.
 pub async fn validate(app: &App) -> Result<Done, Failure> {
     let loaded = repository::read(app).await?;
-    super::backup::catalog(&loaded.set)?;
+    repository::catalog(&loaded.set)?;
     let names = |keys: Vec<&String>| keys.into_iter().cloned().collect();
     Ok(Done::fine(Valid {
         place: app.settings.policy_repo.clone(),

@@ -152,7 +152,12 @@ fn locked(path: &str, node: &Node, tree: &Json, error: &sops::Error) -> Problem 
     }
     let to = sops::recipients(tree).join(", ");
     let problem = Problem::file(path, message).at(node.place().line, node.place().column);
-    if to.is_empty() { problem } else { problem.help(format!("give --identity with the key of {to}")) }
+    match error {
+        sops::Error::WrongIdentity(_) | sops::Error::Key(_) if !to.is_empty() => {
+            problem.help(format!("give --identity with the key of {to}"))
+        }
+        _ => problem,
+    }
 }
 
 /// The text of a file, if it is one.

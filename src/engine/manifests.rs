@@ -187,12 +187,12 @@ mod tests {
     #[test]
     fn a_folder_holds_objects_lists_and_other_things() {
         let dir = tempfile::tempdir().unwrap();
-        let text = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: a, namespace: n}}\n---\nhello: world\n";
+        let text = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}\n---\nhello: world\n";
         fs::write(dir.path().join("a.yaml"), text).unwrap();
         fs::create_dir(dir.path().join(".git")).unwrap();
         fs::write(dir.path().join(".git/b.yaml"), "a: [").unwrap();
         let state = folder(dir.path(), &[], &Identities::default()).unwrap();
         let keys: Vec<String> = state.entries.iter().map(|e| e.key.to_string()).collect();
-        assert_eq!(keys, ["Secret n/a"]);
+        assert_eq!(keys, ["Secret shop/a"]);
     }
 }

@@ -12,7 +12,6 @@ use serde_json::json;
 use super::*;
 use crate::adapters::memory::clock::FakeClock;
 use crate::adapters::memory::cluster::Cluster;
-use crate::adapters::memory::fault::{Effect, Fault, Verb};
 use crate::domain::object::Json;
 use crate::domain::restore_request::{Propagation, RestoreSpec};
 use crate::domain::rules::Catalog;

@@ -1,5 +1,7 @@
 //! Which snapshots are kept, as tables.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -238,6 +240,9 @@ proptest! {
         daily in 0_u32..5,
         ttl in 0_u64..2_000,
     ) {
+        // A name is given to one snapshot only.
+        let records: Vec<SnapshotRecord> =
+            records.into_iter().map(|r| (r.id.clone(), r)).collect::<BTreeMap<_, _>>().into_values().collect();
         let now = Timestamp::from_second(1_780_000_000 + 9_000 * 3_600).unwrap();
         let rule = Retention {
             ttl: Some(Duration::seconds(ttl * 3_600)),
