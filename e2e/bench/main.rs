@@ -2,6 +2,13 @@
 //!
 //! `e2e/bench/run` brings the server up and calls this with a folder and the numbers of objects.
 
+#![allow(
+    clippy::format_push_string,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a scenario that cannot go on says so by a panic"
+)]
+
 mod measure;
 mod objects;
 mod raw;

@@ -117,7 +117,7 @@ impl Cluster {
             self.client.request_text(request).await.ok();
         }
         for name in &names {
-            let deadline = Instant::now() + Duration::from_secs(600);
+            let deadline = Instant::now() + Duration::from_mins(10);
             while self.get::<Value>(&format!("/api/v1/namespaces/{name}")).await.is_ok() {
                 if Instant::now() > deadline {
                     return Err(format!("namespace {name} does not go away").into());

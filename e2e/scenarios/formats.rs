@@ -113,7 +113,11 @@ spec:
     sandbox.with_key(&["validate"]).expect(0);
     sandbox.backstay(&["validate"]).expect(2).says("hidden.yaml").says("identity");
     sandbox.write("policy/hidden.yaml", &text.replacen("name: hidden", "name: hidden2", 1));
-    sandbox.with_key(&["validate"]).expect(2).says("hidden.yaml").says("changed after the document was encrypted");
+    sandbox
+        .with_key(&["validate"])
+        .expect(2)
+        .says("hidden.yaml")
+        .says("changed after the document was encrypted");
 }
 
 fn signed(sandbox: &Sandbox) {

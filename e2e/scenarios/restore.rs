@@ -409,7 +409,7 @@ fn admits_again(sandbox: &Sandbox) {
     sandbox.apply(&SITE.replace("IMAGE", sandbox.parts.get("IMAGE")));
     let ns = sandbox.namespace.clone();
     let until = |wanted: bool| {
-        wait(60, "the network policy to follow", || (reaches(sandbox)? == wanted).then_some(()))
+        wait(60, "the network policy to follow", || (reaches(sandbox)? == wanted).then_some(()));
     };
     until(true);
     sandbox.backstay(&["backup"]).expect(0);

@@ -19,10 +19,10 @@ impl Run {
     pub fn of(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
         let output = command.output().unwrap_or_else(|e| panic!("cannot start {shown}: {e}"));
-        Self::new(shown, output)
+        Self::new(shown, &output)
     }
 
-    fn new(shown: String, output: Output) -> Self {
+    fn new(shown: String, output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -56,7 +56,7 @@ impl Sandbox {
             fs::remove_dir_all(&dir).expect("the old folder can be removed");
         }
         fs::create_dir_all(dir.join("policy")).expect("a folder can be made");
-        let short: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).take(20).collect();
+        let short: String = name.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
         let sandbox = Self { parts: parts.clone(), dir, namespace: format!("e2e-{short}") };
         sandbox.backstay(&["keys", "new", &sandbox.path("key.txt")]).expect(0);
         sandbox.git(&["init", "--quiet", "--bare", "--initial-branch=main", &sandbox.path("mirror.git")]);
