@@ -17,7 +17,7 @@ pub fn all() -> Vec<Scenario> {
 
 /// What stands in the file, and what the error must say.
 const DOCUMENTS: [(&str, &str); 14] = [
-    ("a: [1, 2\n", "line"),
+    ("a: [1, 2\n", "bad.yaml:1:4"),
     (
         "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locatons: [a]}\n",
         "locations",
@@ -114,7 +114,7 @@ fn arguments(sandbox: &Sandbox) {
         assert_eq!(run.code, 2, "{args:?}:\n{}{}", run.stdout, run.stderr);
         run.says(said);
     }
-    sandbox.backstay(&["show", "latest"]).expect(3).says("no snapshot");
+    sandbox.backstay(&["show", "latest"]).expect(3).says("no Complete snapshot");
     sandbox.backstay(&["keys", "new", &sandbox.path("key.txt")]).expect(2).says("key.txt");
 }
 

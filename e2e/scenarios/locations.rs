@@ -156,7 +156,7 @@ fn git_ssh(sandbox: &Sandbox) {
     with_ssh(sandbox, &known, &["backup"]).expect(0);
     with_ssh(sandbox, &known, &["diff", "mirror@main", "cluster"]).expect(0);
     sandbox.write("nobody", "");
-    with_ssh(sandbox, &sandbox.path("nobody"), &["backup"]).expect(3).says("known_hosts");
+    with_ssh(sandbox, &sandbox.path("nobody"), &["backup"]).expect(3).says("host key").says("ssh-keyscan");
 }
 
 fn policy_repository(sandbox: &Sandbox) {
