@@ -89,8 +89,8 @@ impl<'a> Offers<'a> {
         self.made += 1;
         match self.server.scheme {
             Scheme::Ssh => self.over_ssh(&user, kinds),
-            Scheme::Http | Scheme::Https if !leads_to(url, &self.server.host) => {
-                Err("it redirects to another server, which gets no credentials; use that server's address"
+            Scheme::Http | Scheme::Https if !leads_to(url, self.server) => {
+                Err("it redirects to another server or out of TLS, where no credentials go; use that address"
                     .into())
             }
             Scheme::Http | Scheme::Https => self.over_http(&user),
@@ -153,8 +153,11 @@ fn no(reason: &str) -> git2::Error {
     git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, reason)
 }
 
-fn leads_to(url: &str, host: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(|h| h.trim_matches(['[', ']']) == host))
+/// Whether a redirect has stayed on this server, and has not left TLS.
+fn leads_to(url: &str, server: &Server) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let is_here = url.host_str().is_some_and(|host| host.trim_matches(['[', ']']) == server.host);
+    is_here && (server.scheme != Scheme::Https || url.scheme() == "https")
 }
 
 fn usual_keys() -> Vec<PathBuf> {
