@@ -59,7 +59,13 @@ pub struct Global {
     #[arg(long, short = 'q', global = true)]
     pub quiet: bool,
     /// Log filter, such as `info` or `backstay=debug`; logs go to standard error
-    #[arg(long, global = true, env = "BACKSTAY_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "BACKSTAY_LOG",
+        default_value = "warn,kube_client=off",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// Form of the log lines
     #[arg(long, global = true, env = "BACKSTAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
