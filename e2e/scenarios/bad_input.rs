@@ -24,7 +24,7 @@ const DOCUMENTS: [(&str, &str); 14] = [
     ),
     (
         "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: a}\n",
-        "array",
+        "must be a list",
     ),
     (
         "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: x}\nspec: {locations: [nowhere]}\n",
