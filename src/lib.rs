@@ -159,6 +159,7 @@ pub mod adapters {
         pub mod call; // one request
         pub mod served; // what it says it serves
         pub mod discover; // asks for that
+        pub mod without; // JSON without one field
         pub mod page; // objects in its answers
         pub mod read; // the door to read
         pub mod write; // the door to write

@@ -166,6 +166,7 @@ impl Cursor<'_> {
                 let request = ListRequest {
                     scope: scope.clone(),
                     labels: planned.labels.clone(),
+                    managed_fields: planned.managed_fields,
                     limit: planned.page_size,
                     token: self.token.clone(),
                 };

@@ -19,8 +19,7 @@ pub async fn each(
     labels: &str,
     mut take: impl FnMut(Manifest),
 ) -> Result<(), Error> {
-    let mut request =
-        ListRequest { scope: scope.clone(), labels: labels.to_owned(), limit: PAGE, token: None };
+    let mut request = ListRequest { labels: labels.to_owned(), ..ListRequest::new(scope.clone(), PAGE) };
     loop {
         let page = reader.list(resource, &request).await?;
         page.objects.into_iter().for_each(&mut take);

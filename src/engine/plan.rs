@@ -14,7 +14,7 @@ use crate::domain::related;
 use crate::domain::report::{KindReport, KindResult};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::{KindChoice, Selection};
-use crate::ports::cluster::Discovery;
+use crate::ports::cluster::{Discovery, ManagedFields};
 
 /// How many lists run at the same time.
 const CONCURRENCY: usize = 8;
@@ -66,6 +66,9 @@ pub struct PlannedKind {
     pub labels: String,
     /// Objects per page.
     pub page_size: u32,
+    /// Whether the archive wants to know who wrote which field.
+    #[serde(skip)]
+    pub managed_fields: ManagedFields,
     /// Why its objects are looked at but not taken: Namespaces that are not selected still tell what is left out in them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<String>,
@@ -152,6 +155,7 @@ fn decide(
         namespaces: if by_namespace { selection.namespace_list() } else { None },
         labels: selection.server_labels(resource).unwrap_or_default(),
         page_size: rules.page_size(),
+        managed_fields: if rules.keep_managed_fields() { ManagedFields::Whole } else { ManagedFields::Names },
         looked_at,
         resource: Arc::new(resource.clone()),
     })

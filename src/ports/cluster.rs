@@ -105,6 +105,15 @@ pub enum Scope {
     Namespace(String),
 }
 
+/// How much of `metadata.managedFields` a list brings: often half of what the server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagedFields {
+    /// Who wrote, without `fieldsV1`.
+    Names,
+    /// Everything.
+    Whole,
+}
+
 /// What a list asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
@@ -112,10 +121,19 @@ pub struct ListRequest {
     pub scope: Scope,
     /// Kubernetes label selector text; empty for all.
     pub labels: String,
+    /// What is read of `metadata.managedFields`.
+    pub managed_fields: ManagedFields,
     /// Objects per page.
     pub limit: u32,
     /// Token of the page before.
     pub token: Option<String>,
+}
+
+impl ListRequest {
+    /// The first page of everything in a place, with the names of managers only.
+    pub fn new(scope: Scope, limit: u32) -> Self {
+        Self { scope, labels: String::new(), managed_fields: ManagedFields::Names, limit, token: None }
+    }
 }
 
 /// One page of a list.
@@ -229,5 +247,7 @@ pub struct Place<'a> {
 
 #[cfg(test)]
 pub mod contract;
+#[cfg(test)]
+pub mod lists;
 #[cfg(test)]
 pub mod trial;

@@ -2,18 +2,35 @@
 //!
 //! In: JSON text · Out: `Page`, `Manifest` · Touches: nothing
 
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde::{Deserialize, Deserializer};
 
+use super::without::Without;
 use crate::domain::object::{Json, JsonMap, Manifest, Resource};
-use crate::ports::cluster::{Error, Page};
+use crate::ports::cluster::{Error, ManagedFields, Page};
 
 #[derive(Deserialize)]
-struct List {
+struct List<I> {
     #[serde(default)]
     metadata: ListMetadata,
     /// An answer without this field is no list; `null` is an empty one.
-    #[serde(deserialize_with = "items")]
-    items: Vec<JsonMap>,
+    #[serde(deserialize_with = "items", bound(deserialize = "I: Deserialize<'de>"))]
+    items: Vec<I>,
+}
+
+/// An object without what its managers wrote.
+struct Slim(Json);
+
+impl<'de> Deserialize<'de> for Slim {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Without(&["metadata", "managedFields", "fieldsV1"]).deserialize(input).map(Self)
+    }
+}
+
+impl From<Slim> for Json {
+    fn from(item: Slim) -> Self {
+        item.0
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -25,7 +42,7 @@ struct ListMetadata {
     resource_version: Option<String>,
 }
 
-fn items<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<JsonMap>, D::Error> {
+fn items<'de, I: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Vec<I>, D::Error> {
     Option::deserialize(input).map(Option::unwrap_or_default)
 }
 
@@ -33,9 +50,17 @@ fn items<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<JsonMap>, D::Error> 
 ///
 /// # Errors
 /// [`Error::Garbled`] says where the text goes wrong, and repeats none of it.
-pub fn page(resource: &Resource, body: &[u8]) -> Result<Page, Error> {
-    let list: List = serde_json::from_slice(body).map_err(|error| garbled(resource, &error))?;
-    let objects = list.items.into_iter().map(|item| object(resource, item)).collect::<Result<_, _>>()?;
+pub fn page(resource: &Resource, body: &[u8], managed_fields: ManagedFields) -> Result<Page, Error> {
+    match managed_fields {
+        ManagedFields::Names => read::<Slim>(resource, body),
+        ManagedFields::Whole => read::<Json>(resource, body),
+    }
+}
+
+fn read<I: DeserializeOwned + Into<Json>>(resource: &Resource, body: &[u8]) -> Result<Page, Error> {
+    let list: List<I> = serde_json::from_slice(body).map_err(|error| garbled(resource, &error))?;
+    let items = list.items.into_iter().map(Into::into);
+    let objects = items.map(|item| object(resource, item)).collect::<Result<_, _>>()?;
     Ok(Page {
         objects,
         next: list.metadata.token.filter(|token| !token.is_empty()),
@@ -51,16 +76,18 @@ pub fn one(resource: &Resource, body: &[u8]) -> Result<Manifest, Error> {
     object(resource, serde_json::from_slice(body).map_err(|error| garbled(resource, &error))?)
 }
 
-fn object(resource: &Resource, mut map: JsonMap) -> Result<Manifest, Error> {
+fn object(resource: &Resource, mut tree: Json) -> Result<Manifest, Error> {
+    let Some(map) = tree.as_object_mut() else {
+        return Err(Error::Garbled(format!("{}: it is not what was asked for", resource.full_name())));
+    };
     let absent = |map: &JsonMap, field| map.get(field).and_then(Json::as_str).is_none_or(str::is_empty);
-    if absent(&map, "kind") {
+    if absent(map, "kind") {
         map.shift_insert(0, "kind".into(), resource.gvk.kind.clone().into());
     }
-    if absent(&map, "apiVersion") {
+    if absent(map, "apiVersion") {
         map.shift_insert(0, "apiVersion".into(), resource.gvk.api_version().into());
     }
-    Manifest::parse(Json::Object(map))
-        .map_err(|error| Error::Garbled(format!("{}: {error}", resource.full_name())))
+    Manifest::parse(tree).map_err(|error| Error::Garbled(format!("{}: {error}", resource.full_name())))
 }
 
 fn garbled(resource: &Resource, error: &serde_json::Error) -> Error {
@@ -102,7 +129,7 @@ mod tests {
         let body = r#"{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"abc"},"items":[
             {"metadata":{"name":"a"},"z":1,"big":9223372036854775807,"a":1.5e3},
             {"apiVersion":"other/v2","kind":"Other","metadata":{"name":"b"}}]}"#;
-        let page = page(&config(), body.as_bytes()).unwrap();
+        let page = page(&config(), body.as_bytes(), ManagedFields::Whole).unwrap();
         assert_eq!((page.next.as_deref(), page.resource_version.as_str()), (Some("abc"), "7"));
         assert_eq!(
             text(&page.objects[0]),
@@ -113,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_list_of_null_is_empty_and_an_answer_without_items_is_no_list() {
-        let empty = page(&config(), br#"{"metadata":{"continue":""},"items":null}"#).unwrap();
+        let empty =
+            page(&config(), br#"{"metadata":{"continue":""},"items":null}"#, ManagedFields::Whole).unwrap();
         assert_eq!((empty.objects.len(), empty.next), (0, None));
         for bad in [
             r#"{"kind":"Status","metadata":{}}"#,
@@ -123,13 +151,18 @@ mod tests {
             r#"{"items":[7]}"#,
             r#"{"items":[{}]}"#,
         ] {
-            assert!(matches!(page(&config(), bad.as_bytes()), Err(Error::Garbled(_))), "{bad}");
+            assert!(
+                matches!(page(&config(), bad.as_bytes(), ManagedFields::Whole), Err(Error::Garbled(_))),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn garbled_text_is_located_and_not_repeated() {
-        let Err(error) = page(&config(), br#"{"items":"hunter2"}"#) else { panic!("taken") };
+        let Err(error) = page(&config(), br#"{"items":"hunter2"}"#, ManagedFields::Whole) else {
+            panic!("taken")
+        };
         assert_eq!(
             error.to_string(),
             "the API server gave an answer that cannot be read: configmaps: it is not what was asked for (byte 18 of line 1)"

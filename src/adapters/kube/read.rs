@@ -23,7 +23,7 @@ impl Reader for ApiServer {
 
     async fn list(&self, resource: &Resource, request: &ListRequest) -> Result<Page, Error> {
         let reply = send(self, Call::get(list_path(resource, request))).await?;
-        page::page(resource, &reply.success(Content::of(resource))?)
+        page::page(resource, &reply.success(Content::of(resource))?, request.managed_fields)
     }
 
     async fn get(
@@ -42,7 +42,7 @@ impl Reader for ApiServer {
 
 /// The whole question as path and query.
 fn list_path(resource: &Resource, request: &ListRequest) -> String {
-    let ListRequest { scope, labels, limit, token } = request;
+    let ListRequest { scope, labels, managed_fields: _, limit, token } = request;
     let namespace = match scope {
         Scope::All => None,
         Scope::Namespace(name) => Some(name.as_str()),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::fault::{Effect, Fault, Verb};
 use super::kinds::Kind;
+use super::metadata::only_names;
 use super::selector;
 use super::state::{By, State};
 use super::store::Slot;
@@ -18,8 +19,8 @@ use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::restore_request::Propagation;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{
-    Conflicts, Discovery, Error, FIELD_MANAGER, ListRequest, Mode, Page, Patch, Place, Reader, Scope, Server,
-    Writer,
+    Conflicts, Discovery, Error, FIELD_MANAGER, ListRequest, ManagedFields, Mode, Page, Patch, Place, Reader,
+    Scope, Server, Writer,
 };
 
 /// A cluster in memory. Clones share it; each clone writes under one field manager.
@@ -198,7 +199,11 @@ impl Shared {
             }
             _ => None,
         };
-        let objects = taken.iter().filter_map(|object| given(object, resource)).collect();
+        let shown = taken.iter().map(|object| match request.managed_fields {
+            ManagedFields::Whole => given(object, resource),
+            ManagedFields::Names => given(&only_names((**object).clone()), resource),
+        });
+        let objects = shown.flatten().collect();
         Ok(Page { objects, next, resource_version: self.state.store.version().to_string() })
     }
 }

@@ -75,6 +75,16 @@ pub fn content(object: &Json) -> Json {
     object
 }
 
+/// The object with the names of its managers, and without what they wrote.
+pub fn only_names(mut object: Json) -> Json {
+    if let Some(Json::Array(managed)) = object.pointer_mut("/metadata/managedFields") {
+        for entry in managed {
+            put_or_remove(entry, "fieldsV1", None);
+        }
+    }
+    object
+}
+
 /// What is wanted: the object without metadata and status.
 pub fn wish(object: &Json) -> Json {
     let mut object = object.clone();

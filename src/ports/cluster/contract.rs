@@ -10,7 +10,9 @@ use crate::domain::object::{Gvk, Json, Manifest, Resource};
 use crate::domain::restore_request::Propagation;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::trial::World;
-use crate::ports::cluster::{Conflicts, Error, ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
+use crate::ports::cluster::{
+    Conflicts, Error, ListRequest, Mode, Patch, Place, Reader, Scope, Writer, lists,
+};
 
 /// Checks every claim, in a namespace that is new and gone afterwards.
 ///
@@ -29,8 +31,7 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
     what_is_created_can_be_read(&world).await;
     a_dry_run_stores_nothing(&world).await;
     a_kind_that_is_not_served_is_not_found(&world).await;
-    lists_come_in_pages_of_one_state(&world).await;
-    lists_take_label_selectors(&world).await;
+    lists::hold(&world).await;
     invalid_objects_are_refused_without_their_values(&world).await;
     apply_creates_changes_and_takes_back(&world).await;
     apply_leaves_the_status_alone(&world).await;
@@ -102,51 +103,13 @@ async fn a_kind_that_is_not_served_is_not_found(world: &World<'_>) {
     let mut resource = world.resource("v1", "ConfigMap");
     resource.gvk = Gvk::new("backstay.invalid/v1", "Nothing");
     resource.plural = "nothings".into();
-    let request = ListRequest { scope: Scope::All, labels: String::new(), limit: 1, token: None };
+    let request = ListRequest::new(Scope::All, 1);
     assert!(matches!(world.reader.list(&resource, &request).await, Err(Error::NotFound(_))));
     assert!(matches!(world.reader.get(&resource, Some(&world.home), "x").await, Err(Error::NotFound(_))));
     let object = json!({"apiVersion": "backstay.invalid/v1", "kind": "Nothing",
         "metadata": {"name": "x", "namespace": world.home}});
     let object = Manifest::parse(object).unwrap();
     assert!(matches!(world.writer.create(&resource, &object, Mode::Real).await, Err(Error::NotFound(_))));
-}
-
-async fn lists_come_in_pages_of_one_state(world: &World<'_>) {
-    for i in 0..5 {
-        world.create(world.config(&format!("page-{i}"), &json!({}))).await.unwrap();
-    }
-    let first = world.list("", 2, None).await.unwrap();
-    assert_eq!(first.objects.len(), 2);
-    assert!(!first.resource_version.is_empty());
-    assert!(first.objects.iter().all(|o| o.gvk() == Gvk::new("v1", "ConfigMap")));
-    world.create(world.config("page-late", &json!({}))).await.unwrap();
-    let mut names: Vec<String> = first.objects.iter().map(|o| o.name().to_owned()).collect();
-    let mut token = first.next;
-    while let Some(next) = token {
-        let page = world.list("", 2, Some(next)).await.unwrap();
-        names.extend(page.objects.iter().map(|o| o.name().to_owned()));
-        token = page.next;
-    }
-    assert!(!names.contains(&"page-late".into()), "later pages show the state of the first: {names:?}");
-    let mut once = names.clone();
-    once.sort();
-    once.dedup();
-    assert_eq!(names, once, "in order, each once");
-    assert_eq!(names.iter().filter(|n| n.starts_with("page-")).count(), 5);
-    let garbage = world.list("", 2, Some("garbage".into())).await;
-    assert!(matches!(garbage, Err(Error::Invalid(_))), "{garbage:?}");
-}
-
-async fn lists_take_label_selectors(world: &World<'_>) {
-    for (name, tier) in [("lab-a", "front"), ("lab-b", "back")] {
-        let mut object = world.config(name, &json!({}));
-        object["metadata"]["labels"] = json!({"tier": tier, "suite": "labels"});
-        world.create(object).await.unwrap();
-    }
-    let page = world.list("suite=labels,tier in (front, side),!legacy", 500, None).await.unwrap();
-    assert_eq!(page.objects.iter().map(Manifest::name).collect::<Vec<_>>(), ["lab-a"]);
-    assert_eq!(page.next, None);
-    assert!(matches!(world.list("a b", 500, None).await, Err(Error::Invalid(_))));
 }
 
 async fn invalid_objects_are_refused_without_their_values(world: &World<'_>) {
@@ -253,7 +216,7 @@ async fn replicas_change_through_the_scale_subresource(world: &World<'_>) {
     world
         .until("the ReplicaSet of a Deployment", async || {
             let scope = Scope::Namespace(world.home.clone());
-            let request = ListRequest { scope, labels: "app=scaled".into(), limit: 5, token: None };
+            let request = ListRequest { labels: "app=scaled".into(), ..ListRequest::new(scope, 5) };
             let page = world.reader.list(&sets, &request).await.unwrap();
             page.objects.first().and_then(Manifest::controller).is_some_and(|owner| owner.name == "scaled")
         })
@@ -354,7 +317,7 @@ async fn definitions_add_kinds(world: &World<'_>) {
             "metadata": {"name": "main", "namespace": world.home}, "spec": spec, "status": {"set": true}}))
         .unwrap()
     };
-    let request = ListRequest { scope: Scope::All, labels: String::new(), limit: 5, token: None };
+    let request = ListRequest::new(Scope::All, 5);
     world
         .until("the new kind is served", async || world.reader.list(&resource, &request).await.is_ok())
         .await;

@@ -94,7 +94,7 @@ impl World<'_> {
     /// One page of the `ConfigMap` objects of the namespace.
     pub async fn list(&self, labels: &str, limit: u32, token: Option<String>) -> Result<Page, Error> {
         let scope = Scope::Namespace(self.home.clone());
-        let request = ListRequest { scope, labels: labels.into(), limit, token };
+        let request = ListRequest { labels: labels.into(), token, ..ListRequest::new(scope, limit) };
         self.reader.list(&self.resource("v1", "ConfigMap"), &request).await
     }
 

@@ -15,7 +15,7 @@ fn config() -> Resource {
 }
 
 fn everything() -> ListRequest {
-    ListRequest { scope: Scope::All, labels: String::new(), limit: 500, token: None }
+    ListRequest::new(Scope::All, 500)
 }
 
 async fn listed(answer: impl Fn() -> Told + Send + Sync + 'static) -> Result<Page, Error> {
@@ -27,10 +27,9 @@ async fn listed(answer: impl Fn() -> Told + Send + Sync + 'static) -> Result<Pag
 fn a_list_asks_for_place_labels_limit_and_token() {
     assert_eq!(list_path(&config(), &everything()), "/api/v1/configmaps?limit=500");
     let narrow = ListRequest {
-        scope: Scope::Namespace("shop".into()),
         labels: "tier in (a, b),!c".into(),
-        limit: 2,
         token: Some("eyJ2+/=".into()),
+        ..ListRequest::new(Scope::Namespace("shop".into()), 2)
     };
     assert_eq!(
         list_path(&config(), &narrow),

@@ -147,7 +147,7 @@ async fn a_broken_group_is_named_and_its_kinds_cannot_be_read() {
     let found = world.cluster.discover().await.unwrap();
     assert_eq!(found.broken.get("networking.k8s.io/v1").map(String::as_str), Some("503"));
     assert!(found.resources.iter().all(|r| r.gvk.group != "networking.k8s.io"));
-    let request = ListRequest { scope: Scope::All, labels: String::new(), limit: 5, token: None };
+    let request = ListRequest::new(Scope::All, 5);
     assert!(matches!(world.cluster.list(&policies, &request).await, Err(Error::Busy { .. })));
     world.cluster.mend();
     assert!(world.cluster.list(&policies, &request).await.is_ok());
@@ -164,12 +164,7 @@ async fn an_expired_list_offers_to_go_on_in_the_present() {
         config(name).await;
     }
     let resource = world.resource("configmaps").await;
-    let request = |token| ListRequest {
-        scope: Scope::Namespace("shop".into()),
-        labels: String::new(),
-        limit: 2,
-        token,
-    };
+    let request = |token| ListRequest { token, ..ListRequest::new(Scope::Namespace("shop".into()), 2) };
     let first = world.cluster.list(&resource, &request(None)).await.unwrap();
     world.cluster.expire_lists();
     config("d").await;
