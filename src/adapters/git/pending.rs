@@ -5,7 +5,7 @@
 //! 3,600 loose files of 1.5 KB cost 720 ms of a processor, one pack without deltas 350 ms and a fifth of the disk.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,9 +16,11 @@ use super::failure;
 use crate::ports::git::Error;
 
 /// Bytes in memory at which they are stored before the commit asks for it.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 8 << 20;
 /// From this many on they become a pack, as with Git's `transfer.unpackLimit`.
 const PACK: usize = 100;
+/// Bytes of a pack that are written at once.
+const CHUNK: usize = 1 << 20;
 /// Without a search for deltas, which takes longer than all the rest. libgit2 1.9 reads the threshold under the first name.
 const NO_DELTAS: &str = "[pack]\n\tdeltaCacheSize = 1\n[core]\n\tbigFileThreshold = 1\n";
 
@@ -95,8 +97,10 @@ fn pack(repository: &Repository, contents: &BTreeMap<Oid, Vec<u8>>) -> Result<()
         for content in contents.values() {
             packer.insert_object(memory.odb()?.write(ObjectType::Blob, content)?, None)?;
         }
-        let mut writer = store.packwriter()?;
+        // libgit2 maps the file anew for every write.
+        let mut writer = BufWriter::with_capacity(CHUNK, store.packwriter()?);
         packer.foreach(|chunk| writer.write_all(chunk).is_ok())?;
+        let mut writer = writer.into_inner().map_err(|error| git2::Error::from_str(&error.to_string()))?;
         writer.commit()
     })();
     packed.map(drop).map_err(failure::local)
