@@ -1,4 +1,4 @@
-//! Real servers: S3 with and without TLS, Git over HTTP and SSH.
+//! Real servers: S3 with and without TLS, Azure, Git over HTTP and SSH.
 
 use std::process::Command;
 
@@ -16,6 +16,7 @@ pub fn all() -> Vec<Scenario> {
             needs: &[Need::Api, Need::S3],
             run: s3_tls,
         },
+        Scenario { name: "an-archive-on-azure", needs: &[Need::Api, Need::Azure], run: azure },
         Scenario {
             name: "a-mirror-over-http-with-a-password",
             needs: &[Need::Api, Need::Git],
@@ -89,6 +90,30 @@ fn s3_tls(sandbox: &Sandbox) {
     archive_policy(sandbox, &format!("{{url: '{url}', endpoint: '{endpoint}', caCert: '{ca}'}}"));
     with_s3(sandbox, &secret, &["backup"]).expect(0);
     with_s3(sandbox, &secret, &["verify"]).expect(0);
+}
+
+fn with_azure(sandbox: &Sandbox, key: &str, args: &[&str]) -> Run {
+    let mut command = sandbox.command(args);
+    command.env("BACKSTAY_IDENTITY", sandbox.path("key.txt"));
+    command
+        .env("AZURE_STORAGE_ACCOUNT_NAME", sandbox.parts.get("AZURE_ACCOUNT"))
+        .env("AZURE_STORAGE_ACCOUNT_KEY", key);
+    Run::of(&mut command)
+}
+
+fn azure(sandbox: &Sandbox) {
+    shop(sandbox);
+    let url = format!("az://{}/{}", sandbox.parts.get("AZURE_CONTAINER"), sandbox.namespace);
+    let endpoint = sandbox.parts.get("AZURE_URL").to_owned();
+    archive_policy(sandbox, &format!("{{url: '{url}', endpoint: '{endpoint}'}}"));
+    let key = sandbox.parts.get("AZURE_KEY").to_owned();
+    with_azure(sandbox, &key, &["backup"]).expect(0);
+    with_azure(sandbox, &key, &["verify"]).expect(0);
+    sandbox.lose_namespace(&sandbox.namespace);
+    with_azure(sandbox, &key, &["restore", "apply", "--from", "archive@latest"]).expect(0);
+    assert!(sandbox.object("configmap", &sandbox.namespace, "web").is_some());
+    with_azure(sandbox, "d3Jvbmc=", &["backup"]).expect(3).says("access denied").says_not("d3Jvbmc=");
+    sandbox.backstay(&["snapshots"]).expect(3).says("AZURE_STORAGE_ACCOUNT_NAME");
 }
 
 fn mirror_policy(sandbox: &Sandbox, url: &str) {

@@ -12,6 +12,8 @@ pub enum Need {
     Node,
     /// An S3 server.
     S3,
+    /// An Azure blob service.
+    Azure,
     /// Git over HTTP and SSH.
     Git,
     /// The program `sops`.
@@ -40,6 +42,7 @@ impl Parts {
                 Need::Api => ("BACKSTAY_E2E_DIR", None),
                 Need::Node => ("BACKSTAY_E2E_NODE", None),
                 Need::S3 => ("BACKSTAY_E2E_S3_ENDPOINT", None),
+                Need::Azure => ("BACKSTAY_E2E_AZURE_URL", None),
                 Need::Git => ("BACKSTAY_E2E_GIT_HTTP_URL", None),
                 Need::Sops => ("BACKSTAY_E2E_BIN", Some("sops")),
                 Need::Age => ("BACKSTAY_E2E_BIN", Some("age")),

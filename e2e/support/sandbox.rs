@@ -109,7 +109,10 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
         command.args(args).current_dir(&self.dir).stdin(Stdio::null());
         for (name, _) in std::env::vars() {
-            if ["BACKSTAY_", "AWS_", "SOPS_", "GIT_"].iter().any(|start| name.starts_with(start)) {
+            if ["BACKSTAY_", "AWS_", "AZURE_", "GOOGLE_", "SOPS_", "GIT_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+            {
                 command.env_remove(name);
             }
         }

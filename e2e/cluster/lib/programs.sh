@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Builds and installs what Debian does not have: Kubernetes, our small programs, sops, kustomize, Azurite.
 #
-# In: CLUSTER, CACHE, Go, Python, npm · Out: install_programs, install_azurite, kube_path
+# In: CLUSTER, CACHE, Go, Python, npm · Out: install_programs, kube_path
 
 SOPS_VERSION=3.11.0
 KUSTOMIZE_VERSION=v5.8.1
@@ -26,6 +26,7 @@ install_programs() {
     warn "no Go: Kubernetes, kustomize and the Git server cannot be built"
   fi
   install_sops
+  install_azurite
 }
 
 install_go_program() {
