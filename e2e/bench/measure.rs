@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::ROUNDS;
+
 /// Peak memory a backup may take, in MiB.
 const MEMORY_TARGET: f64 = 200.0;
 
@@ -43,6 +45,15 @@ impl Row {
     }
 }
 
+/// Wall time and peak memory of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Peak resident memory in MiB.
+    pub peak_mib: f64,
+}
+
 /// A policy, a key and locations for one number of objects, and the figures so far.
 pub struct Bench {
     dir: PathBuf,
@@ -66,9 +77,7 @@ impl Bench {
         let bench = Self { dir: dir.into(), objects, prefix: prefix.into(), baseline, rows: Vec::new() };
         bench.plain(&["keys", "new", &bench.path("key.txt")])?;
         let recipient = bench.plain(&["keys", "show", "--identity", &bench.path("key.txt")])?;
-        Command::new("git")
-            .args(["init", "-q", "--bare", "-b", "main", &bench.path("mirror.git")])
-            .status()?;
+        make_mirror(&bench.path("mirror.git"))?;
         let mut text = String::new();
         for (name, locations) in [("archive", "[archive]"), ("both", "[archive, mirror]")] {
             text += &format!(
@@ -100,13 +109,54 @@ impl Bench {
         self.baseline = (name.into(), time);
     }
 
-    /// Measures one backup.
-    pub fn backup(&mut self, what: &str, policy: &str, target: f64) -> Result<()> {
-        self.figure(what, &["backup", policy, "--quiet"], target)
+    /// Measures something several times: the median of the times and the highest peak count.
+    pub async fn rounds(
+        &mut self,
+        what: &str,
+        target: f64,
+        measure: impl AsyncFn(&Self, usize) -> Result<Measured>,
+    ) -> Result<()> {
+        let (mut times, mut peak) = (Vec::new(), 0.0_f64);
+        for round in 0..ROUNDS {
+            let measured = measure(self, round).await?;
+            times.push(measured.seconds);
+            peak = peak.max(measured.peak_mib);
+        }
+        times.sort_by(f64::total_cmp);
+        self.figure(what, target, &Measured { seconds: times[times.len() / 2], peak_mib: peak });
+        Ok(())
     }
 
-    /// Measures a restore of everything into namespaces with new names.
-    pub fn restore(&mut self, what: &str, target: f64) -> Result<()> {
+    /// Measures what cannot be repeated.
+    pub fn once(
+        &mut self,
+        what: &str,
+        target: f64,
+        measure: impl Fn(&Self) -> Result<Measured>,
+    ) -> Result<()> {
+        let measured = measure(self)?;
+        self.figure(what, target, &measured);
+        Ok(())
+    }
+
+    /// One backup.
+    pub fn backup(&self, policy: &str) -> Result<Measured> {
+        self.measured(&["backup", policy, "--quiet"])
+    }
+
+    /// Makes the mirror empty again.
+    pub fn forget_mirror(&self) -> Result<()> {
+        for folder in ["mirror.git", "cache"] {
+            let folder = self.dir.join(folder);
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+        }
+        make_mirror(&self.path("mirror.git"))
+    }
+
+    /// A restore of everything into namespaces with new names.
+    pub fn restore(&self) -> Result<Measured> {
         let spaces = self.objects.div_ceil(180);
         let maps: Vec<String> =
             (0..spaces).map(|n| format!("{0}-{n:03}={0}-{n:03}-copy", self.prefix)).collect();
@@ -125,26 +175,24 @@ impl Bench {
         for map in &maps {
             args.extend(["--map-namespace", map]);
         }
-        self.figure(what, &args, target)
+        self.measured(&args)
     }
 
-    fn figure(&mut self, what: &str, args: &[&str], target: f64) -> Result<()> {
-        let (seconds, peak) = self.measured(args)?;
-        let ratio = seconds / self.baseline.1.as_secs_f64();
+    fn figure(&mut self, what: &str, target: f64, measured: &Measured) {
+        let ratio = measured.seconds / self.baseline.1.as_secs_f64();
         self.rows.push(Row {
             objects: self.objects,
             what: what.into(),
-            seconds,
-            peak_mib: Some(peak),
+            seconds: measured.seconds,
+            peak_mib: Some(measured.peak_mib),
             against: Some(self.baseline.0.clone()),
             ratio: Some(ratio),
             target: Some(target),
         });
-        Ok(())
     }
 
-    /// Wall time in seconds and peak memory in MiB; an exit code other than 0 is an error.
-    fn measured(&self, args: &[&str]) -> Result<(f64, f64)> {
+    /// Runs Backstay; an exit code other than 0 is an error.
+    fn measured(&self, args: &[&str]) -> Result<Measured> {
         let started = Instant::now();
         let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let status_file = format!("/proc/{}/status", child.id());
@@ -166,7 +214,7 @@ impl Bench {
             std::io::Read::read_to_string(&mut child.stderr.take().ok_or("no standard error")?, &mut said)?;
             return Err(format!("backstay {} ended with {status}: {said}", args.join(" ")).into());
         }
-        Ok((seconds, peak))
+        Ok(Measured { seconds, peak_mib: peak })
     }
 
     fn plain(&self, args: &[&str]) -> Result<String> {
@@ -192,6 +240,11 @@ impl Bench {
     fn path(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
+}
+
+fn make_mirror(path: &str) -> Result<()> {
+    let made = Command::new("git").args(["init", "-q", "--bare", "-b", "main", path]).status()?;
+    if made.success() { Ok(()) } else { Err(format!("cannot make {path}").into()) }
 }
 
 /// Prints the figures as a table.

@@ -8,8 +8,8 @@ use futures::{StreamExt, TryStreamExt};
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::CONCURRENCY;
 use crate::objects::Made;
+use crate::{CONCURRENCY, ROUNDS};
 
 /// A plain client of the API server.
 pub struct Cluster {
@@ -44,20 +44,21 @@ impl Cluster {
         Ok(started.elapsed())
     }
 
-    /// Lists every kind the server serves, page by page, and throws the text away; the best of some rounds.
-    pub async fn list_everything(&self, rounds: usize) -> Result<Duration> {
+    /// Lists every kind the server serves, page by page, and throws the text away; the median of the rounds.
+    pub async fn list_everything(&self) -> Result<Duration> {
         let collections = self.collections().await?;
-        let mut best = Duration::MAX;
-        for _ in 0..rounds {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
             let started = Instant::now();
             futures::stream::iter(&collections)
                 .map(|url| self.list(url))
                 .buffer_unordered(CONCURRENCY)
                 .try_collect::<Vec<_>>()
                 .await?;
-            best = best.min(started.elapsed());
+            times.push(started.elapsed());
         }
-        Ok(best)
+        times.sort();
+        Ok(times[times.len() / 2])
     }
 
     async fn collections(&self) -> Result<Vec<String>> {
@@ -97,12 +98,12 @@ impl Cluster {
     }
 
     /// Changes a label of the first objects.
-    pub async fn touch(&self, made: &[Made], count: usize) -> Result<()> {
+    pub async fn touch(&self, made: &[Made], count: usize, round: usize) -> Result<()> {
         for m in made.iter().take(count) {
             let name = m.object["metadata"]["name"].as_str().unwrap_or_default();
             let request = http::Request::patch(format!("{}/{name}", m.collection))
                 .header("content-type", "application/merge-patch+json")
-                .body(br#"{"metadata":{"labels":{"touched":"yes"}}}"#.to_vec())?;
+                .body(format!(r#"{{"metadata":{{"labels":{{"touched":"{round}"}}}}}}"#).into_bytes())?;
             self.client.request_text(request).await?;
         }
         Ok(())
