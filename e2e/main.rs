@@ -22,6 +22,7 @@ mod scenarios {
     pub mod backup;
     pub mod bad_input;
     pub mod faults;
+    pub mod fixups;
     pub mod formats;
     pub mod locations;
     pub mod restore;
@@ -76,6 +77,7 @@ fn all() -> Vec<Scenario> {
         scenarios::backup::all(),
         scenarios::formats::all(),
         scenarios::restore::all(),
+        scenarios::fixups::all(),
         scenarios::faults::all(),
         scenarios::locations::all(),
         scenarios::bad_input::all(),

@@ -1,4 +1,4 @@
-//! What a restore brings back, in which order, and what it mends.
+//! What a restore brings back, and in which order.
 
 use std::fs;
 
@@ -18,9 +18,6 @@ pub fn all() -> Vec<Scenario> {
             run: definitions_first,
         },
         Scenario { name: "a-restore-from-the-mirror", needs: &[Need::Api], run: from_mirror },
-        Scenario { name: "a-lost-namespace-label-is-put-back", needs: &[Need::Api], run: label_story },
-        Scenario { name: "the-operator-rebuilds-a-claim", needs: &[Need::Api], run: rebuild_story },
-        Scenario { name: "one-of-two-fighters-is-scaled-down", needs: &[Need::Api], run: scale_story },
         Scenario { name: "a-namespace-gets-a-new-name", needs: &[Need::Api], run: mapping },
         Scenario {
             name: "existing-objects-are-skipped-updated-or-refused",
@@ -33,7 +30,6 @@ pub fn all() -> Vec<Scenario> {
             run: plan_only,
         },
         Scenario { name: "pods-run-again-after-a-restore", needs: &[Need::Node], run: pods_run },
-        Scenario { name: "a-network-policy-admits-again", needs: &[Need::Node], run: admits_again },
         Scenario { name: "real-world-manifests-come-back", needs: &[Need::Api], run: real_world },
     ]
 }
@@ -97,7 +93,7 @@ fn snapshot_of(sandbox: &Sandbox, namespace: &str) -> Vec<(String, Value)> {
     APPLIED.iter().map(object).collect()
 }
 
-fn settled(sandbox: &Sandbox) {
+pub fn settled(sandbox: &Sandbox) {
     wait(60, "the claim of the stateful set", || {
         sandbox.object("persistentvolumeclaim", &sandbox.namespace, "data-db-0")
     });
@@ -176,105 +172,6 @@ fn from_mirror(sandbox: &Sandbox) {
     sandbox.with_key(&["restore", "apply", "--from", "mirror@main"]).expect(0);
     settled(sandbox);
     assert_equal(&before, &snapshot_of(sandbox, &ns));
-}
-
-/// Adds a restore request with fixups to the policy repository.
-fn request(sandbox: &Sandbox, fixups: &str) {
-    let text = format!(
-        "apiVersion: backstay.dev/v1alpha1
-kind: RestoreRequest
-metadata: {{name: mend}}
-spec:
-  from: {{location: archive, snapshot: latest}}
-  fixups:
-{fixups}"
-    );
-    sandbox.write("policy/mend.yaml", &text.replace("NAMESPACE", &sandbox.namespace));
-}
-
-fn label_story(sandbox: &Sandbox) {
-    shop(sandbox);
-    let ns = sandbox.namespace.clone();
-    sandbox.apply(
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAMESPACE-ingress, labels: {purpose: ingress}}\n",
-    );
-    sandbox.backstay(&["backup"]).expect(0);
-    sandbox.lose_namespace(&ns);
-    // The namespace that the network policy admits exists, but its label is gone.
-    let ingress = format!("{ns}-ingress");
-    sandbox.kubectl(&["label", "namespace", &ingress, "purpose-"]).expect(0);
-    request(
-        sandbox,
-        "    - name: relabel
-      label:
-        target: {kind: Namespace, name: NAMESPACE-ingress}
-        set: {purpose: ingress, mended: 'yes'}
-",
-    );
-    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
-    assert_eq!(report["fixups"][0]["outcome"], "Verified");
-    let labels = sandbox.object("namespace", "", &ingress).unwrap()["metadata"]["labels"].clone();
-    assert_eq!((&labels["purpose"], &labels["mended"]), (&json!("ingress"), &json!("yes")));
-    let policy = sandbox.object("networkpolicy", &ns, "web").unwrap();
-    let selector = &policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
-    let chosen = sandbox.kubectl(&[
-        "get",
-        "namespaces",
-        "-o",
-        "name",
-        "-l",
-        &format!("purpose={}", selector["purpose"].as_str().unwrap()),
-    ]);
-    chosen.says(&ingress);
-    let again = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
-    assert_eq!(again["fixups"][0]["outcome"], "NotNeeded");
-}
-
-fn rebuild_story(sandbox: &Sandbox) {
-    shop(sandbox);
-    settled(sandbox);
-    let ns = sandbox.namespace.clone();
-    sandbox.backstay(&["backup"]).expect(0);
-    let claim = sandbox.object("persistentvolumeclaim", &ns, "data-db-0").unwrap()["metadata"]["uid"].clone();
-    request(
-        sandbox,
-        "    - name: stop
-      scale: {target: {kind: StatefulSet, apiVersion: apps/v1, namespace: NAMESPACE, name: db}, replicas: 0}
-    - name: drop the claim
-      timeout: 2m
-      delete: {target: {kind: PersistentVolumeClaim, namespace: NAMESPACE, name: data-db-0}}
-    - name: start
-      scale: {target: {kind: StatefulSet, apiVersion: apps/v1, namespace: NAMESPACE, name: db}, replicas: 1}
-",
-    );
-    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
-    for fixup in report["fixups"].as_array().unwrap() {
-        assert_eq!(fixup["outcome"], "Verified", "{fixup}");
-    }
-    wait(60, "a new claim", || {
-        let now = sandbox.object("persistentvolumeclaim", &ns, "data-db-0")?;
-        (now["metadata"]["uid"] != claim).then_some(())
-    });
-}
-
-fn scale_story(sandbox: &Sandbox) {
-    shop(sandbox);
-    sandbox.backstay(&["backup"]).expect(0);
-    sandbox.lose_namespace(&sandbox.namespace);
-    request(
-        sandbox,
-        "    - name: stand down
-      scale: {target: {kind: Deployment, namespace: NAMESPACE, name: web}, replicas: 0}
-    - name: nobody there
-      onError: Continue
-      timeout: 2s
-      wait: {target: {kind: Deployment, namespace: NAMESPACE, name: absent}}
-",
-    );
-    let report = sandbox.with_key(&["restore", "apply", "mend", "-o", "json"]).expect(0).json();
-    assert_eq!(report["fixups"][0]["outcome"], "Verified");
-    assert_eq!(report["fixups"][1]["outcome"], "Warned");
-    assert_eq!(sandbox.object("deployment", &sandbox.namespace, "web").unwrap()["spec"]["replicas"], 0);
 }
 
 fn mapping(sandbox: &Sandbox) {
@@ -361,75 +258,6 @@ fn pods_run(sandbox: &Sandbox) {
     up();
     let pods = sandbox.kubectl(&["get", "pods", "-n", &ns, "-l", "app=web", "-o", "json"]).expect(0).json();
     assert_eq!(pods["items"].as_array().unwrap().len(), 1, "no pod came back twice");
-}
-
-/// A site that only pods from namespaces with the label `purpose: ingress` may reach, and a visitor from such a one.
-const SITE: &str = "\
-apiVersion: v1
-kind: Namespace
-metadata: {name: NAMESPACE-ingress, labels: {purpose: ingress}}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: NAMESPACE}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: visitor, namespace: NAMESPACE-ingress}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: visitor, image: IMAGE, command: [sleep, inf]}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: site, namespace: NAMESPACE, labels: {app: site}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: site, image: IMAGE, command: [sh, -c, 'echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp']}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: site, namespace: NAMESPACE}
-spec:
-  podSelector: {matchLabels: {app: site}}
-  policyTypes: [Ingress]
-  ingress: [{from: [{namespaceSelector: {matchLabels: {purpose: ingress}}}]}]
-";
-
-/// Whether the visitor reaches the site.
-fn reaches(sandbox: &Sandbox) -> Option<bool> {
-    let ip = sandbox.object("pod", &sandbox.namespace, "site")?["status"]["podIP"].as_str()?.to_owned();
-    let url = format!("http://{ip}:8080/");
-    let visitor = format!("{}-ingress", sandbox.namespace);
-    let fetch = ["exec", "visitor", "-n", &visitor, "--", "timeout", "2", "wget", "-qO-", &url];
-    Some(sandbox.kubectl(&fetch).stdout.contains("hello"))
-}
-
-fn admits_again(sandbox: &Sandbox) {
-    sandbox.apply(&SITE.replace("IMAGE", sandbox.parts.get("IMAGE")));
-    let ns = sandbox.namespace.clone();
-    let until = |wanted: bool| {
-        wait(60, "the network policy to follow", || (reaches(sandbox)? == wanted).then_some(()));
-    };
-    until(true);
-    sandbox.backstay(&["backup"]).expect(0);
-    sandbox.lose_namespace(&ns);
-    sandbox.kubectl(&["label", "namespace", &format!("{ns}-ingress"), "purpose-"]).expect(0);
-    let restore = ["restore", "apply", "--from", "archive@latest", "-n", &ns];
-    sandbox.with_key(&restore).expect(0);
-    until(false);
-    request(
-        sandbox,
-        "    - name: relabel
-      label: {target: {kind: Namespace, name: NAMESPACE-ingress}, set: {purpose: ingress}}
-",
-    );
-    let file = std::fs::read_to_string(sandbox.dir.join("policy/mend.yaml")).unwrap();
-    let narrow =
-        file.replace("  fixups:", &format!("  select: {{namespaces: {{include: ['{ns}']}}}}\n  fixups:"));
-    sandbox.write("policy/mend.yaml", &narrow);
-    sandbox.with_key(&["restore", "apply", "mend"]).expect(0);
-    until(true);
 }
 
 /// Manifests of real projects, from a folder that `BACKSTAY_E2E_MANIFESTS` names: applied, saved, lost, restored.
