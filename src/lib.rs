@@ -97,6 +97,7 @@ pub mod engine {
     pub mod existing; // what an object that exists lacks
     pub mod put; // one write
     pub mod settle; // until it can be built upon
+    pub mod links; // owners by their new uids
     pub mod preview; // what a restore would do
     pub mod restore; // wave after wave
     pub mod fixup_plan; // what a fixup has to do

@@ -18,6 +18,7 @@ pub fn all() -> Vec<Scenario> {
             run: definitions_first,
         },
         Scenario { name: "a-restore-from-the-mirror", needs: &[Need::Api], run: from_mirror },
+        Scenario { name: "owners-are-linked-by-their-new-uids", needs: &[Need::Api], run: owners },
         Scenario { name: "a-namespace-gets-a-new-name", needs: &[Need::Api], run: mapping },
         Scenario {
             name: "existing-objects-are-skipped-updated-or-refused",
@@ -172,6 +173,69 @@ fn from_mirror(sandbox: &Sandbox) {
     sandbox.with_key(&["restore", "apply", "--from", "mirror@main"]).expect(0);
     settled(sandbox);
     assert_equal(&before, &snapshot_of(sandbox, &ns));
+}
+
+/// A Secret with an owner that comes before it, and a claim with one that comes after it.
+const OWNED: &str = "\
+apiVersion: v1
+kind: Secret
+metadata: {name: child, namespace: NAMESPACE, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: parent, uid: PARENT}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: claim, namespace: NAMESPACE, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: late, uid: LATE}]}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}, storageClassName: none}
+";
+
+const OWNERS: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: parent, namespace: NAMESPACE}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: late, namespace: NAMESPACE}
+spec:
+  serviceName: late
+  replicas: 0
+  selector: {matchLabels: {app: late}}
+  template: {metadata: {labels: {app: late}}, spec: {containers: [{name: main, image: x}]}}
+";
+
+fn owners(sandbox: &Sandbox) {
+    sandbox.apply(OWNERS);
+    let space = sandbox.namespace.clone();
+    let uid = |kind: &str, name: &str| {
+        let object = sandbox.object(kind, &space, name).unwrap();
+        object["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    sandbox.apply(
+        &OWNED.replace("PARENT", &uid("configmap", "parent")).replace("LATE", &uid("statefulset", "late")),
+    );
+    sandbox.with_key(&["backup"]).expect(0);
+    sandbox.lose_namespace(&space);
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    let owner = |kind: &str, name: &str| {
+        let object = sandbox.object(kind, &space, name).unwrap();
+        object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(owner("secret", "child"), uid("configmap", "parent"));
+    assert_eq!(owner("persistentvolumeclaim", "claim"), uid("statefulset", "late"));
+    sandbox.kubectl(&["delete", "configmap", "parent", "-n", &space]).expect(0);
+    wait(30, "the Secret goes with its owner", || {
+        sandbox.object("secret", &space, "child").is_none().then_some(())
+    });
+    let again =
+        sandbox.with_key(&["restore", "apply", "--from", "archive@latest", "-o", "json"]).expect(0).json();
+    let written =
+        again["waves"].as_array().unwrap().iter().flat_map(|wave| wave["objects"].as_array().unwrap());
+    let created = written.filter(|object| object["action"] == "Created").count();
+    assert_eq!(created, 2, "only what was deleted comes again");
+    assert_eq!(owner("secret", "child"), uid("configmap", "parent"));
 }
 
 fn mapping(sandbox: &Sandbox) {

@@ -246,9 +246,19 @@ impl Manifest {
     }
 
     /// All owner references.
-    pub fn owners(&self) -> Vec<Owner> {
+    pub fn owners(&self) -> Vec<OwnerReference> {
         let owners = self.at("/metadata/ownerReferences").and_then(Json::as_array);
-        owners.into_iter().flatten().map(Owner::read).collect()
+        let read = |tree: &Json| OwnerReference { owner: Owner::read(tree), tree: tree.clone() };
+        owners.into_iter().flatten().map(read).collect()
+    }
+
+    /// The object with these owner references.
+    #[must_use]
+    pub fn owned_by(mut self, references: Vec<Json>) -> Self {
+        if let Some(metadata) = self.0.get_mut("metadata").and_then(Json::as_object_mut) {
+            metadata.insert("ownerReferences".into(), references.into());
+        }
+        self
     }
 
     /// Whether the object is being deleted.
@@ -314,6 +324,32 @@ impl Owner {
         let Self { group, kind, name, uid: _ } = self;
         let namespace = namespace.map(Into::into);
         ObjectKey { group: group.clone(), kind: kind.clone(), namespace, name: name.clone() }
+    }
+}
+
+/// One entry of `metadata.ownerReferences`, every field of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnerReference {
+    owner: Owner,
+    tree: Json,
+}
+
+impl OwnerReference {
+    /// Whom it names.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Whether the owner is the controller.
+    pub fn controls(&self) -> bool {
+        self.tree.get("controller") == Some(&Json::Bool(true))
+    }
+
+    /// The same reference to an owner that has this uid.
+    pub fn with_uid(&self, uid: &str) -> Json {
+        let mut tree = self.tree.clone();
+        tree["uid"] = json!(uid);
+        tree
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! In: `State`, selection, catalog · Out: `Chosen` · Touches: what the state is read from
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::StreamExt;
 use super::open::{Error, State};
 use super::owners::RulesByKind;
 use super::prepare::{self, Destination, Preparation, prepare};
-use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, Resource};
+use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::related::{self, Related};
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::rules::Catalog;
@@ -55,6 +55,8 @@ pub struct Taken {
     pub key: ObjectKey,
     /// Group, version and kind as it was saved.
     pub gvk: Gvk,
+    /// Its owners as they were saved.
+    pub owners: Vec<OwnerReference>,
     /// What the reader should know of it.
     pub notes: Vec<String>,
 }
@@ -92,8 +94,23 @@ pub async fn choose(state: &State, rules: Rules<'_>) -> Result<Chosen, Error> {
         *run.chosen.unselected.entry(reason).or_default() += 1;
     }
     run.chosen.taken.sort_by_key(|taken| taken.at);
+    note_owners(state, &mut run.chosen.taken);
     run.chosen.left.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(run.chosen)
+}
+
+/// Says of whom an object had as its owner that is not meant. Controllers are judged later.
+fn note_owners(state: &State, taken: &mut [Taken]) {
+    let uids = taken.iter().filter_map(|one| state.entries[one.at].uid.as_deref());
+    let uids: HashSet<&str> = uids.collect();
+    for one in taken {
+        let absent =
+            |owner: &&OwnerReference| !owner.controls() && !uids.contains(owner.owner().uid.as_str());
+        for owner in one.owners.iter().filter(absent) {
+            let owner = owner.owner().key(one.key.namespace.as_deref());
+            one.notes.push(format!("its owner {owner} is not restored: linked to it if the cluster has it"));
+        }
+    }
 }
 
 struct Run<'a> {
@@ -184,7 +201,8 @@ impl Run<'_> {
                 let notes = why.into_iter().chain(prepared.notes().iter().cloned()).collect();
                 self.chosen.definitions.extend(definition(prepared.manifest()));
                 let key = prepared.manifest().key();
-                self.chosen.taken.push(Taken { at, key, gvk: prepared.manifest().gvk(), notes });
+                let (gvk, owners) = (prepared.manifest().gvk(), prepared.owners().to_vec());
+                self.chosen.taken.push(Taken { at, key, gvk, owners, notes });
             }
             Ok(Preparation::Leave(reason)) => self.leave(saved, ObjectAction::Skipped, reason),
             Err(error) => self.leave(saved, ObjectAction::Failed, chain(&error)),

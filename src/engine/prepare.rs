@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rewrite::{Surroundings, rewrite};
-use crate::domain::object::{Json, Malformed, Manifest};
+use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
 use crate::domain::rule::{Edit, Unclear};
 use crate::domain::rules::KindRules;
 
@@ -43,6 +43,7 @@ pub enum Preparation {
 pub struct Prepared {
     manifest: Manifest,
     merge_existing: bool,
+    owners: Vec<OwnerReference>,
     notes: Vec<String>,
 }
 
@@ -55,6 +56,20 @@ impl Prepared {
     /// Gives the object away.
     pub fn into_manifest(self) -> Manifest {
         self.manifest
+    }
+
+    /// Its owners as they were saved; the object itself names none, because their uids are of the past.
+    pub fn owners(&self) -> &[OwnerReference] {
+        &self.owners
+    }
+
+    /// The object with these owner references.
+    #[must_use]
+    pub fn owned(mut self, references: Vec<Json>) -> Self {
+        if !references.is_empty() {
+            self.manifest = self.manifest.owned_by(references).sorted();
+        }
+        self
     }
 
     /// Whether it is added to an object that exists, even under `existing: Skip`: the cluster makes such objects by itself.
@@ -94,13 +109,13 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     if let Some(reason) = edits.iter().find_map(|edit| edit.skip.as_ref()) {
         return Ok(Preparation::Leave(reason.clone()));
     }
-    let notes = notes(&object);
+    let (owners, notes) = (object.owners(), notes(&object));
     let merge_existing = edits.iter().rev().find_map(|edit| edit.merge_existing).unwrap_or_default();
     let is_namespace = object.gvk().group.is_empty() && object.kind() == "Namespace";
     let manifest = object.edit(|tree| {
         change(tree, &edits, to, is_namespace);
     })?;
-    Ok(Preparation::Send(Prepared { manifest: manifest.sorted(), merge_existing, notes }))
+    Ok(Preparation::Send(Prepared { manifest: manifest.sorted(), merge_existing, owners, notes }))
 }
 
 fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {
@@ -155,16 +170,12 @@ fn notes(object: &Manifest) -> Vec<String> {
     let texts = |pointer: &str| object.at(pointer).and_then(Json::as_array).into_iter().flatten();
     let finalizers: Vec<&str> =
         texts("/metadata/finalizers").filter_map(Json::as_str).filter(|f| !is_common(f)).collect();
-    let owners: Vec<String> = object.owners().iter().map(|o| o.key(object.namespace()).to_string()).collect();
     let mut notes = Vec::new();
     if !finalizers.is_empty() {
         notes.push(format!(
             "without its finalizers ({}): their controllers set them again",
             finalizers.join(", ")
         ));
-    }
-    if !owners.is_empty() {
-        notes.push(format!("without its owner references ({}): the owners have new uids", owners.join(", ")));
     }
     notes
 }

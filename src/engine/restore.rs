@@ -8,6 +8,7 @@ use futures::{StreamExt, stream};
 
 use super::draft::{PlannedObject, PlannedWave, is_namespace};
 use super::existing::{Fingerprint, fingerprint};
+use super::links::{Link, Missing, Uids, link};
 use super::listing;
 use super::open::{self, State};
 use super::put::{Order, Written, put};
@@ -16,7 +17,7 @@ use super::restore_plan::RestorePlan;
 use super::retry::persist;
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
-use crate::domain::object::{Gvk, Manifest, ObjectKey, Resource};
+use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
 use crate::domain::restore_request::Existing;
 use crate::ports::cluster::{self, Mode, Scope};
@@ -59,8 +60,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
     };
     let there = if plan.existing == Existing::Fail { there(plan, reach).await? } else { Vec::new() };
     if there.is_empty() {
-        report.waves =
-            Run { plan, state, reach, unserved: BTreeSet::new(), homeless: BTreeSet::new() }.waves().await;
+        report.waves = Run::new(plan, state, reach).waves().await;
         report.outcome = report.judge();
     } else {
         report.waves = there;
@@ -104,22 +104,45 @@ struct Run<'a> {
     unserved: BTreeSet<Gvk>,
     /// Namespaces that could not be made.
     homeless: BTreeSet<String>,
+    /// Uids of what was written.
+    uids: Uids,
 }
 
-impl Run<'_> {
+/// What became of a wave.
+struct Finished<'p> {
+    report: WaveReport,
+    /// Old and new uids.
+    uids: Vec<(&'p str, String)>,
+    /// Objects that have owners.
+    links: Vec<Link<'p>>,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a RestorePlan, state: &'a State, reach: &'a Reach<'a>) -> Self {
+        let (unserved, homeless) = (BTreeSet::new(), BTreeSet::new());
+        Self { plan, state, reach, unserved, homeless, uids: Uids::default() }
+    }
+
     async fn waves(mut self) -> Vec<WaveReport> {
         let mut reports = Vec::new();
+        let mut open = Vec::new();
         for (at, wave) in self.plan.waves.iter().enumerate() {
-            let report = self.wave(wave).await;
+            let Finished { report, uids, links } = self.wave(wave).await;
+            for (old, new) in &uids {
+                self.uids.learn(old, new);
+            }
+            open.extend(links);
             let failed = report.objects.iter().filter(|o| o.action == ObjectAction::Failed);
             self.homeless.extend(failed.filter(|o| is_namespace(&o.key)).map(|o| o.key.name.clone()));
             reports.push(report);
             self.wait_for_kinds(wave, &self.plan.waves[at + 1..]).await;
         }
+        let missing = link(self.reach, open, &self.uids, self.plan.settings.served()).await;
+        tell(&mut reports, missing);
         reports
     }
 
-    async fn wave(&self, wave: &PlannedWave) -> WaveReport {
+    async fn wave(&self, wave: &'a PlannedWave) -> Finished<'a> {
         let reach = self.reach;
         reach.progress.wave(&wave.name, wave.objects.len());
         let before = match self.plan.existing {
@@ -131,12 +154,19 @@ impl Run<'_> {
             parcels.map(|parcel| self.write(parcel, &before)).buffer_unordered(reach.concurrency.max(1))
         );
         let mut objects = Vec::with_capacity(wave.objects.len());
-        let mut awaited = Vec::new();
-        while let Some((planned, written)) = writes.next().await {
+        let (mut awaited, mut uids, mut links) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(Done { planned, owners, written }) = writes.next().await {
             let Written { action, reason, stored, live } = written;
             let report = ObjectReport { key: planned.key.clone(), action, reason };
             reach.progress.object(&report);
             objects.push(report);
+            if let Some(now) = stored.as_ref().or(live.as_ref()) {
+                uids.extend(self.old_uid(planned).zip(now.uid().map(str::to_owned)));
+                if !owners.is_empty() && is_as_saved(action) {
+                    let PlannedObject { key, resource, .. } = planned;
+                    links.push(Link { key, resource, owners, now: now.clone() });
+                }
+            }
             if let Some(ready) = planned.ready.as_ref().filter(|_| action != ObjectAction::Failed) {
                 let PlannedObject { key, resource, .. } = planned;
                 awaited.push(Awaited { key, resource, ready, seen: stored.or(live) });
@@ -148,27 +178,34 @@ impl Run<'_> {
             let action = objects.iter().find(|o| o.key == key).map_or(ObjectAction::Created, |o| o.action);
             ObjectReport { key, action, reason: Some(reason) }
         });
-        WaveReport { wave: wave.name.clone(), not_ready: not_ready.collect(), objects }
+        let report = WaveReport { wave: wave.name.clone(), not_ready: not_ready.collect(), objects };
+        Finished { report, uids, links }
     }
 
-    async fn write<'p>(
-        &self,
-        parcel: Parcel<'p>,
-        before: &HashMap<ObjectKey, Fingerprint>,
-    ) -> (&'p PlannedObject, Written) {
+    fn old_uid(&self, planned: &PlannedObject) -> Option<&'a str> {
+        self.state.entries[planned.entry?].uid.as_deref()
+    }
+
+    async fn write(&self, parcel: Parcel<'a>, before: &HashMap<ObjectKey, Fingerprint>) -> Done<'a> {
         let Parcel { planned, content } = parcel;
         let failed =
             |reason| Written { action: ObjectAction::Failed, reason: Some(reason), stored: None, live: None };
         if let Some(namespace) = planned.key.namespace.as_ref().filter(|name| self.homeless.contains(*name)) {
-            return (planned, failed(format!("its namespace {namespace} could not be made")));
+            return Done::without_owners(
+                planned,
+                failed(format!("its namespace {namespace} could not be made")),
+            );
         }
         if planned.new_kind && self.unserved.contains(&planned.resource.gvk) {
             let gvk = &planned.resource.gvk;
-            return (planned, failed(format!("{gvk} is not served: its definition is not established")));
+            let reason = format!("{gvk} is not served: its definition is not established");
+            return Done::without_owners(planned, failed(reason));
         }
-        let written = match content {
-            Err(reason) => failed(reason),
+        match content {
+            Err(reason) => Done::without_owners(planned, failed(reason)),
             Ok(prepared) => {
+                let owners = prepared.owners().to_vec();
+                let prepared = prepared.owned(self.uids.known(&owners));
                 let order = Order {
                     resource: &planned.resource,
                     object: prepared.manifest(),
@@ -178,10 +215,9 @@ impl Run<'_> {
                     fresh: planned.after.is_some(),
                     mode: Mode::Real,
                 };
-                put(self.reach, &order).await
+                Done { planned, owners, written: put(self.reach, &order).await }
             }
-        };
-        (planned, written)
+        }
     }
 
     /// After a wave with definitions: until the server serves the kinds that later waves need.
@@ -193,6 +229,48 @@ impl Run<'_> {
         let needed: BTreeSet<Gvk> = needed.map(|object| object.resource.gvk.clone()).collect();
         if !needed.is_empty() {
             self.unserved = discovered(self.reach, needed.into_iter().collect()).await.into_iter().collect();
+        }
+    }
+}
+
+/// One object after its write.
+struct Done<'p> {
+    planned: &'p PlannedObject,
+    owners: Vec<OwnerReference>,
+    written: Written,
+}
+
+impl<'p> Done<'p> {
+    fn without_owners(planned: &'p PlannedObject, written: Written) -> Self {
+        Self { planned, owners: Vec::new(), written }
+    }
+}
+
+/// Whether an object is now what was saved, so that its owners are those that were saved.
+fn is_as_saved(action: ObjectAction) -> bool {
+    match action {
+        ObjectAction::Created | ObjectAction::Updated | ObjectAction::Unchanged => true,
+        ObjectAction::Skipped | ObjectAction::Failed => false,
+    }
+}
+
+/// Writes down which objects are without an owner that they had.
+fn tell(waves: &mut [WaveReport], missing: Vec<(ObjectKey, Missing)>) {
+    let mut by_key: HashMap<ObjectKey, Vec<Missing>> = HashMap::new();
+    for (key, one) in missing {
+        by_key.entry(key).or_default().push(one);
+    }
+    for object in waves.iter_mut().flat_map(|wave| &mut wave.objects) {
+        for one in by_key.remove(&object.key).into_iter().flatten() {
+            let reason = match one {
+                Missing::Owner(owner) => format!("without {owner}"),
+                Missing::Link(failure) => {
+                    object.action = ObjectAction::Failed;
+                    format!("written, but without {failure}")
+                }
+            };
+            let before = object.reason.take();
+            object.reason = Some(before.map_or(reason.clone(), |before| format!("{before}; {reason}")));
         }
     }
 }

@@ -63,12 +63,18 @@ pub struct Settings {
     cluster: Cluster,
     namespaces: BTreeMap<String, String>,
     volumes: BTreeSet<String>,
+    served: Vec<Resource>,
 }
 
 impl Settings {
     /// What is known about kinds.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// What the cluster serves before the restore.
+    pub fn served(&self) -> &[Resource] {
+        &self.served
     }
 
     /// Where the objects go.
@@ -101,6 +107,7 @@ pub async fn plan(
         cluster: if home { Cluster::Same } else { Cluster::Other },
         namespaces: spec.namespace_mapping.clone(),
         volumes: survey.volumes.clone(),
+        served: survey.discovery.resources.clone(),
     };
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
