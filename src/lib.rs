@@ -21,6 +21,7 @@ pub mod domain {
     pub mod policy; // what is wanted saved
     pub mod ignore; // what stays out of its mirror
     pub mod location; // where snapshots go
+    pub mod transform; // changes on the way back
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge

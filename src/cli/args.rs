@@ -248,6 +248,12 @@ pub struct RestoreArgs {
     /// New name of a namespace, as OLD=NEW; may be given more than once
     #[arg(long, value_name = "OLD=NEW", requires = "from")]
     pub map_namespace: Vec<String>,
+    /// New name of a storage class, as OLD=NEW; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", requires = "from")]
+    pub map_storage_class: Vec<String>,
+    /// New name of an image, or of what images begin with, as OLD=NEW; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", requires = "from")]
+    pub map_image: Vec<String>,
     /// What happens to objects that exist already; default: the request's, else skip
     #[arg(long, value_enum)]
     pub existing: Option<ExistingArg>,

@@ -69,6 +69,8 @@ async fn restore(app: &App) -> Result<bool, Failure> {
         only_namespace: Vec::new(),
         only_kind: Vec::new(),
         map_namespace: Vec::new(),
+        map_storage_class: Vec::new(),
+        map_image: Vec::new(),
         existing: None,
     };
     command("backstay restore plan mend", &restore::plan(app, &mend()).await?)?;

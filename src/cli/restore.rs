@@ -110,7 +110,9 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
 
 fn refused(error: &restore_plan::Error) -> Failure {
     match error {
-        restore_plan::Error::Select(_) | restore_plan::Error::Hooks => Failure::misused(error),
+        restore_plan::Error::Select(_) | restore_plan::Error::Transform(..) | restore_plan::Error::Hooks => {
+            Failure::misused(error)
+        }
         restore_plan::Error::State(..) => Failure::closed(error),
     }
 }
@@ -122,7 +124,10 @@ fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
         (None, Some(from)) => RestoreSpec {
             from: source(set, from)?,
             select: compare::only(&args.only_namespace, &args.only_kind),
-            namespace_mapping: mapping(&args.map_namespace)?,
+            namespace_mapping: mapping("--map-namespace", &args.map_namespace)?,
+            storage_class_mapping: mapping("--map-storage-class", &args.map_storage_class)?,
+            image_mapping: mapping("--map-image", &args.map_image)?,
+            transforms: Vec::new(),
             existing: Existing::default(),
             hooks: Vec::new(),
             fixups: Vec::new(),
@@ -154,10 +159,10 @@ fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
     }
 }
 
-fn mapping(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+fn mapping(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let parse = |pair: &String| match pair.split_once('=') {
         Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
-        _ => Err(Failure::usage(format!("cannot use --map-namespace {pair:?}")).hint("write OLD=NEW")),
+        _ => Err(Failure::usage(format!("cannot use {option} {pair:?}")).hint("write OLD=NEW")),
     };
     pairs.iter().map(parse).collect()
 }

@@ -109,6 +109,12 @@ pub struct RestoreRule {
     /// Fields that hold the name of a namespace: they follow `namespaceMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+    /// Fields that hold the name of a storage class: they follow `storageClassMapping`. JSON pointers with globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage_classes: Vec<String>,
+    /// Fields that hold an image: they follow `imageMapping`. JSON pointers with globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// Fields set to fixed values, where the parent exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<SetField>,

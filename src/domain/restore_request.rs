@@ -17,6 +17,7 @@ use super::object::Json;
 use super::path::escape;
 use super::pattern::wrong_name;
 use super::selection::{SelectSpec, Selection};
+use super::transform::{Transform, TransformSpec, check_patch};
 
 /// Which state is put back, how, and what is mended afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,17 @@ pub struct RestoreSpec {
     /// New names of namespaces: `old: new`. Role binding subjects follow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub namespace_mapping: BTreeMap<String, String>,
+    /// New names of storage classes: `old: new`, wherever the catalog knows such a name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage_class_mapping: BTreeMap<String, String>,
+    /// New names of images: `old: new`. `old` is a whole image or its beginning up to a `/`, `:` or `@`, such as
+    /// `registry.example.org/team`; the longest one counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image_mapping: BTreeMap<String, String>,
+    /// Changes of objects on their way, in this order, after the mappings. An object that cannot be changed so is not
+    /// restored in another form: it fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<TransformSpec>,
     /// What happens to objects that exist already. Labels and annotations of namespaces are merged in every case but Fail.
     #[serde(default)]
     pub existing: Existing,
@@ -220,6 +232,7 @@ impl RestoreSpec {
         let select = Selection::compile(&self.select).err().unwrap_or_default();
         errors.extend(select.into_iter().map(|e| e.under("/select")));
         errors.extend(self.check_mapping().into_iter().map(|e| e.under("/namespaceMapping")));
+        errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
         errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
         let mut seen = BTreeSet::new();
         for (index, fixup) in self.fixups.iter().enumerate() {
@@ -227,6 +240,20 @@ impl RestoreSpec {
             errors.extend(fixup.check().into_iter().map(|e| e.under(&at)));
             if !seen.insert(&fixup.name) {
                 errors.push(FieldError::new(at + "/name", format!("there are two fixups `{}`", fixup.name)));
+            }
+        }
+        errors
+    }
+
+    fn check_transforms(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (index, spec) in self.transforms.iter().enumerate() {
+            let wrong = Transform::compile(spec).err().unwrap_or_default();
+            errors.extend(wrong.into_iter().map(|e| e.under(&format!("/{index}"))));
+            if !seen.insert(&spec.name) {
+                let message = format!("there are two transforms `{}`", spec.name);
+                errors.push(FieldError::new(format!("/{index}/name"), message));
             }
         }
         errors
@@ -311,19 +338,7 @@ impl MetadataFixup {
 
 impl PatchFixup {
     fn check(&self) -> Vec<FieldError> {
-        match (&self.json, &self.merge) {
-            (Some(steps), None) => {
-                let wrong =
-                    |step: &Json| serde_json::from_value::<json_patch::PatchOperation>(step.clone()).err();
-                let each = steps.iter().enumerate();
-                each.filter_map(|(i, s)| wrong(s).map(|e| FieldError::new(format!("/json/{i}"), e))).collect()
-            }
-            (None, Some(merge)) if !merge.is_object() => {
-                vec![FieldError::new("/merge", "a merge patch is a mapping")]
-            }
-            (None, Some(_)) => Vec::new(),
-            _ => vec![FieldError::new("", "a patch needs exactly one of `json` and `merge`")],
-        }
+        check_patch(self.json.as_ref(), self.merge.as_ref(), "a patch")
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Edit {
     pub home_only: Vec<FieldPath>,
     /// Fields that hold the name of a namespace.
     pub namespaces: Vec<FieldPath>,
+    /// Fields that hold the name of a storage class.
+    pub storage_classes: Vec<FieldPath>,
+    /// Fields that hold an image.
+    pub images: Vec<FieldPath>,
     /// Fields set to a value.
     pub set: Vec<(FieldPath, Json)>,
     /// Changes by name.
@@ -157,8 +161,18 @@ impl FieldReader {
     }
 
     fn restore(&mut self, spec: &RestoreRule) -> Edit {
-        let RestoreRule { skip, drop, home_only, namespaces, set, rewrite, even_if_owned, merge_existing } =
-            spec;
+        let RestoreRule {
+            skip,
+            drop,
+            home_only,
+            namespaces,
+            storage_classes,
+            images,
+            set,
+            rewrite,
+            even_if_owned,
+            merge_existing,
+        } = spec;
         let set = set.iter().enumerate().filter_map(|(index, field)| {
             let path = self.take(&format!("/restore/set/{index}/path"), FieldPath::parse(&field.path))?;
             Some((path, field.value.clone()))
@@ -169,6 +183,8 @@ impl FieldReader {
             drop: self.paths("/restore/drop", drop),
             home_only: self.paths("/restore/homeOnly", home_only),
             namespaces: self.paths("/restore/namespaces", namespaces),
+            storage_classes: self.paths("/restore/storageClasses", storage_classes),
+            images: self.paths("/restore/images", images),
             rewrite: rewrite.clone(),
             even_if_owned: *even_if_owned,
             merge_existing: *merge_existing,

@@ -13,11 +13,12 @@ use super::object::{Manifest, Resource};
 use super::rule::{Edit, Ready, Rule, Unclear};
 
 /// The built-in catalog, in the order in which its rules count.
-pub const FILES: [(&str, &str); 5] = [
+pub const FILES: [(&str, &str); 6] = [
     ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
     ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
     ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
     ("kubernetes.yaml", include_str!("../../policies/catalog/kubernetes.yaml")),
+    ("mappings.yaml", include_str!("../../policies/catalog/mappings.yaml")),
     ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
 ];
 
@@ -103,7 +104,11 @@ impl Catalog {
     pub fn kind(&self, resource: &Resource) -> KindRules<'_> {
         let gvk = &resource.gvk;
         let mine = |rule: &&Rule| rule.kinds.matches(&gvk.group, &gvk.kind, &resource.plural);
-        KindRules { catalog: self, rules: self.rules.iter().filter(mine).collect() }
+        KindRules {
+            resource: resource.clone(),
+            catalog: self,
+            rules: self.rules.iter().filter(mine).collect(),
+        }
     }
 
     fn add(&mut self, spec: &CatalogSpec, origin: Origin) -> Vec<FieldError> {
@@ -176,11 +181,17 @@ impl Catalog {
 /// What is known about one kind.
 #[derive(Clone, Debug)]
 pub struct KindRules<'c> {
+    resource: Resource,
     catalog: &'c Catalog,
     rules: Vec<&'c Rule>,
 }
 
 impl<'c> KindRules<'c> {
+    /// The kind.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
     /// Why objects of the kind are not even listed.
     pub fn never_listed(&self) -> Option<&'c str> {
         self.rules.iter().filter(|rule| rule.when.is_none()).find_map(|rule| rule.never.as_deref())

@@ -8,16 +8,42 @@ use super::rewrite::{Surroundings, rewrite};
 use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
 use crate::domain::rule::{Edit, Unclear};
 use crate::domain::rules::KindRules;
+use crate::domain::transform::{self, Transform};
 
 /// Where objects go.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
     /// Whether it is the cluster they were saved from.
     pub cluster: Cluster,
-    /// New names of namespaces: `old: new`.
-    pub namespaces: &'a BTreeMap<String, String>,
+    /// New names.
+    pub mapping: &'a Mapping,
+    /// Changes that a person wants made, in this order.
+    pub transforms: &'a [Transform],
     /// Names of persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
     pub volumes: &'a BTreeSet<String>,
+}
+
+/// New names by the old ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Of namespaces.
+    pub namespaces: BTreeMap<String, String>,
+    /// Of storage classes.
+    pub storage_classes: BTreeMap<String, String>,
+    /// Of images, or of what they begin with.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Mapping {
+    /// The image's new name, if it gets one; the longest beginning counts.
+    pub fn image(&self, old: &str) -> Option<String> {
+        let fits = |key: &str| {
+            let rest = old.strip_prefix(key)?;
+            (rest.is_empty() || key.ends_with('/') || rest.starts_with(['/', ':', '@'])).then_some(rest)
+        };
+        let found = self.images.iter().filter_map(|(key, new)| Some((key.len(), new, fits(key)?)));
+        found.max_by_key(|(length, _, _)| *length).map(|(_, new, rest)| format!("{new}{rest}"))
+    }
 }
 
 /// Whether a restore goes home.
@@ -89,6 +115,9 @@ pub enum Error {
     /// A catalog rule has no answer for it.
     #[error("cannot decide how the object is restored")]
     Rule(#[from] Unclear),
+    /// A transform of the request does not fit.
+    #[error(transparent)]
+    Transform(#[from] transform::Error),
     /// The changes left no object behind.
     #[error("cannot use the object after the changes of the catalog")]
     Malformed(#[from] Malformed),
@@ -96,11 +125,11 @@ pub enum Error {
 
 /// Prepares an object of the rules' kind. Pure; nothing is kept between calls.
 ///
-/// Rules see the object as it was saved. Rewriters come first, then what is dropped, what makes sense only at home, what
-/// is set, and the names of namespaces last. Never typed: fields this program does not know stay.
+/// Rules and conditions see the object as it was saved. Rewriters come first, then what is dropped, what makes sense only
+/// at home, what is set, new names, and transforms last. Never typed: fields this program does not know stay.
 ///
 /// # Errors
-/// [`Error`] where a rule has no answer.
+/// [`Error`] where a rule has no answer, or a transform does not fit.
 pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) -> Result<Preparation, Error> {
     if let Some(reason) = rules.never_listed().or_else(|| rules.never(&object)) {
         return Ok(Preparation::Leave(reason.into()));
@@ -112,14 +141,23 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     let (owners, notes) = (object.owners(), notes(&object));
     let merge_existing = edits.iter().rev().find_map(|edit| edit.merge_existing).unwrap_or_default();
     let is_namespace = object.gvk().group.is_empty() && object.kind() == "Namespace";
-    let manifest = object.edit(|tree| {
+    let mut transforms = Vec::new();
+    for transform in to.transforms {
+        if transform.counts(rules.resource(), &object)? {
+            transforms.push(transform);
+        }
+    }
+    let mut manifest = object.edit(|tree| {
         change(tree, &edits, to, is_namespace);
     })?;
+    for transform in transforms {
+        manifest = transform.change(manifest)?;
+    }
     Ok(Preparation::Send(Prepared { manifest: manifest.sorted(), merge_existing, owners, notes }))
 }
 
 fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {
-    let around = Surroundings { namespaces: Some(to.namespaces), volumes: Some(to.volumes) };
+    let around = Surroundings { namespaces: Some(&to.mapping.namespaces), volumes: Some(to.volumes) };
     for rewriter in edits.iter().flat_map(|edit| &edit.rewrite) {
         rewrite(*rewriter, tree, &around);
     }
@@ -142,6 +180,12 @@ fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: 
     for path in edits.iter().flat_map(|edit| &edit.namespaces) {
         path.each(tree, &mut |field| rename(field, &around));
     }
+    for path in edits.iter().flat_map(|edit| &edit.storage_classes) {
+        path.each(tree, &mut |field| replace(field, |old| to.mapping.storage_classes.get(old).cloned()));
+    }
+    for path in edits.iter().flat_map(|edit| &edit.images) {
+        path.each(tree, &mut |field| replace(field, |old| to.mapping.image(old)));
+    }
 }
 
 /// Puts the object into its new namespace, or gives a namespace its new name; says whether it has one.
@@ -154,8 +198,12 @@ fn move_namespace(tree: &mut Json, around: &Surroundings<'_>, is_namespace: bool
 }
 
 fn rename(field: &mut Json, around: &Surroundings<'_>) {
-    if let Some(new) = field.as_str().and_then(|old| around.renamed(old)) {
-        *field = Json::String(new.into());
+    replace(field, |old| around.renamed(old).map(Into::into));
+}
+
+fn replace(field: &mut Json, new: impl Fn(&str) -> Option<String>) {
+    if let Some(new) = field.as_str().and_then(new) {
+        *field = Json::String(new);
     }
 }
 

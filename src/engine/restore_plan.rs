@@ -11,13 +11,14 @@ use serde::Serialize;
 use super::choose::{self, choose};
 use super::draft::{self, PlannedWave, draft};
 use super::open::{self, State};
-use super::prepare::{Cluster, Destination};
+use super::prepare::{Cluster, Destination, Mapping};
 use super::survey::Survey;
 use crate::domain::object::Resource;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::restore_request::{Existing, RestoreSpec};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::Selection;
+use crate::domain::transform::{Transform, TransformSpec};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum Error {
     /// The selection of the request is wrong.
     #[error("cannot read `select` of the restore request: {0}")]
     Select(String),
+    /// A transform of the request is wrong.
+    #[error("cannot read transform {0:?} of the restore request: {1}")]
+    Transform(String, String),
     /// The request has hooks.
     #[error(
         "cannot restore with hooks: this version does not carry them out yet; take `hooks` out of the request"
@@ -61,7 +65,8 @@ pub struct RestorePlan {
 pub struct Settings {
     catalog: Arc<Catalog>,
     cluster: Cluster,
-    namespaces: BTreeMap<String, String>,
+    mapping: Mapping,
+    transforms: Vec<Transform>,
     volumes: BTreeSet<String>,
     served: Vec<Resource>,
 }
@@ -79,7 +84,8 @@ impl Settings {
 
     /// Where the objects go.
     pub fn destination(&self) -> Destination<'_> {
-        Destination { cluster: self.cluster, namespaces: &self.namespaces, volumes: &self.volumes }
+        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _ } = self;
+        Destination { cluster: *cluster, mapping, transforms, volumes }
     }
 }
 
@@ -105,7 +111,12 @@ pub async fn plan(
     let mut settings = Settings {
         catalog: catalog.clone(),
         cluster: if home { Cluster::Same } else { Cluster::Other },
-        namespaces: spec.namespace_mapping.clone(),
+        mapping: Mapping {
+            namespaces: spec.namespace_mapping.clone(),
+            storage_classes: spec.storage_class_mapping.clone(),
+            images: spec.image_mapping.clone(),
+        },
+        transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
         volumes: survey.volumes.clone(),
         served: survey.discovery.resources.clone(),
     };
@@ -129,6 +140,17 @@ pub async fn plan(
         notes,
         settings,
     })
+}
+
+/// The transforms of a request; for one that is wrong its name and what is wrong.
+fn transforms(spec: &RestoreSpec) -> Result<Vec<Transform>, (String, String)> {
+    let compile = |one: &TransformSpec| {
+        Transform::compile(one).map_err(|errors| {
+            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            (one.name.clone(), all.join("; "))
+        })
+    };
+    spec.transforms.iter().map(compile).collect()
 }
 
 fn unmatched(state: &State, selection: &Selection) -> Vec<String> {

@@ -2,7 +2,7 @@
 //!
 //! In: `RestorePlan`, one wave, `State` · Out: a stream of `Parcel`s · Touches: what the state is read from
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::draft::{PlannedObject, PlannedWave};
 use super::open::State;
 use super::owners::RulesByKind;
-use super::prepare::{Destination, Preparation, Prepared, prepare};
+use super::prepare::{Destination, Mapping, Preparation, Prepared, prepare};
 use super::restore_plan::RestorePlan;
 use crate::domain::object::Manifest;
 
@@ -79,8 +79,8 @@ fn bare(plan: &RestorePlan, planned: &PlannedObject) -> Result<Prepared, String>
     let manifest = Manifest::parse(tree).map_err(|error| error.to_string())?;
     let rules = plan.settings.catalog().kind(&planned.resource);
     // The name is the new one already: nothing is mapped.
-    let none = BTreeMap::new();
-    let to = Destination { namespaces: &none, ..plan.settings.destination() };
+    let none = Mapping::default();
+    let to = Destination { mapping: &none, ..plan.settings.destination() };
     match prepare(manifest, &rules, &to) {
         Ok(Preparation::Send(prepared)) => Ok(prepared),
         Ok(Preparation::Leave(reason)) => Err(reason),

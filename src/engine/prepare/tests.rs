@@ -22,13 +22,13 @@ fn prepared(plural: &str, text: &str, to: To) -> Result<Preparation, Error> {
         verbs: Vec::new(),
         served: Vec::new(),
     };
-    let mut namespaces = BTreeMap::new();
+    let mut mapping = Mapping::default();
     if matches!(to, To::Copy) {
-        namespaces.insert("shop".to_owned(), "copy".to_owned());
+        mapping.namespaces.insert("shop".to_owned(), "copy".to_owned());
     }
     let volumes = BTreeSet::from(["kept".to_owned()]);
     let cluster = if matches!(to, To::OtherCluster) { Cluster::Other } else { Cluster::Same };
-    let destination = Destination { cluster, namespaces: &namespaces, volumes: &volumes };
+    let destination = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
     prepare(object, &Catalog::builtin().kind(&resource), &destination)
 }
 
@@ -127,7 +127,12 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
         verbs: Vec::new(),
         served: Vec::new(),
     };
-    let to = Destination { cluster: Cluster::Same, namespaces: &BTreeMap::new(), volumes: &BTreeSet::new() };
+    let to = Destination {
+        cluster: Cluster::Same,
+        mapping: &Mapping::default(),
+        transforms: &[],
+        volumes: &BTreeSet::new(),
+    };
     let Preparation::Send(sent) = prepare(object, &catalog.kind(&resource), &to).unwrap() else {
         panic!("left out")
     };
@@ -400,8 +405,12 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
         let text =
             format!("{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{x: {x}, image: old}}}}");
         let object = Manifest::parse(yaml::parse(&text).unwrap()).unwrap();
-        let to =
-            Destination { cluster: Cluster::Same, namespaces: &BTreeMap::new(), volumes: &BTreeSet::new() };
+        let to = Destination {
+            cluster: Cluster::Same,
+            mapping: &Mapping::default(),
+            transforms: &[],
+            volumes: &BTreeSet::new(),
+        };
         prepare(object, &catalog.kind(&pods), &to)
     };
     let Ok(Preparation::Send(prepared)) = send("2") else { panic!("not sent") };

@@ -1,8 +1,10 @@
 //! Claims about plans, on the memory cluster.
 
 use insta::assert_snapshot;
+use serde_json::json;
 
 use super::*;
+use crate::domain::object::Json;
 use crate::engine::restore::tests::{ONLY_SHOP, World, lose_shop, request, with_shop};
 use crate::engine::survey::survey;
 
@@ -148,4 +150,77 @@ async fn a_request_with_hooks_is_refused() {
     let spec = request("hooks: [{name: dump, template: postgres}]");
     let error = plan(&state, &spec, &Arc::new(Catalog::builtin()), &known).await.err().unwrap();
     assert!(error.to_string().starts_with("cannot restore with hooks"), "{error}");
+}
+
+const CLAIMS: &str = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: shop}
+spec:
+  serviceName: db
+  replicas: 0
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      initContainers: [{name: init, image: 'registry.example.org/tools:1'}]
+      containers:
+        - {name: db, image: 'registry.example.org/shop/db@sha256:0'}
+        - {name: other, image: 'registry.example.organisation/x'}
+  volumeClaimTemplates:
+    - {metadata: {name: data}, spec: {storageClassName: gp2, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: shop}
+spec: {storageClassName: gp2, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+";
+
+#[tokio::test]
+async fn storage_classes_and_images_get_new_names_where_the_catalog_knows_them() {
+    let world = World::new();
+    let state = world.state(CLAIMS).await;
+    world
+        .restore(
+            &state,
+            "{storageClassMapping: {gp2: fast}, imageMapping: {registry.example.org: a.example.net, registry.example.org/shop: b.example.net/x}}",
+        )
+        .await;
+    let claim = world.object("PersistentVolumeClaim", "shop/data").unwrap();
+    assert_eq!(claim.at("/spec/storageClassName"), Some(&json!("fast")));
+    let db = world.object("StatefulSet", "shop/db").unwrap();
+    let at = |pointer: &str| db.at(pointer).and_then(Json::as_str).unwrap().to_owned();
+    assert_eq!(at("/spec/volumeClaimTemplates/0/spec/storageClassName"), "fast");
+    assert_eq!(at("/spec/template/spec/initContainers/0/image"), "a.example.net/tools:1");
+    assert_eq!(at("/spec/template/spec/containers/0/image"), "b.example.net/x/db@sha256:0");
+    assert_eq!(at("/spec/template/spec/containers/1/image"), "registry.example.organisation/x");
+}
+
+#[tokio::test]
+async fn transforms_come_last_and_in_order() {
+    let world = World::new();
+    let state = world.state(CLAIMS).await;
+    let spec = "
+namespaceMapping: {shop: copy}
+storageClassMapping: {gp2: fast}
+transforms:
+  - {name: first, kinds: [PersistentVolumeClaim], when: object.metadata.namespace == 'shop', merge: {spec: {storageClassName: first}}}
+  - {name: second, kinds: [persistentvolumeclaims], json: [{op: test, path: /spec/storageClassName, value: first}, {op: add, path: /metadata/labels, value: {a: b}}]}
+";
+    world.restore(&state, spec).await;
+    let claim = world.object("PersistentVolumeClaim", "copy/data").unwrap();
+    assert_eq!((claim.at("/spec/storageClassName"), claim.label("a")), (Some(&json!("first")), Some("b")));
+}
+
+#[tokio::test]
+async fn an_object_that_a_transform_does_not_fit_stays_out() {
+    // Velero lets it through as it was.
+    let world = World::new();
+    let state = world.state(CLAIMS).await;
+    let spec = "transforms: [{name: size, kinds: [PersistentVolumeClaim, StatefulSet], json: [{op: replace, path: /spec/replicas, value: 1}]}]";
+    let told = world.restore(&state, spec).await;
+    let reason = "Failed PersistentVolumeClaim shop/data: cannot carry out transform \"size\": operation 1 at /spec/replicas does not fit";
+    assert!(told.starts_with("Partial") && told.contains(reason), "{told}");
+    assert!(world.object("PersistentVolumeClaim", "shop/data").is_none());
+    assert_eq!(world.object("StatefulSet", "shop/db").unwrap().at("/spec/replicas"), Some(&json!(1)));
 }
