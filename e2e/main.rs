@@ -21,6 +21,7 @@ mod support {
 mod scenarios {
     pub mod backup;
     pub mod bad_input;
+    pub mod conflicts;
     pub mod faults;
     pub mod fixups;
     pub mod formats;
@@ -77,6 +78,7 @@ fn all() -> Vec<Scenario> {
         scenarios::backup::all(),
         scenarios::formats::all(),
         scenarios::restore::all(),
+        scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),
         scenarios::locations::all(),

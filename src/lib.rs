@@ -22,6 +22,7 @@ pub mod domain {
     pub mod ignore; // what stays out of its mirror
     pub mod location; // where snapshots go
     pub mod transform; // changes on the way back
+    pub mod conflict; // what exists already
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
@@ -96,6 +97,7 @@ pub mod engine {
     pub mod restore_plan; // all that is decided before
     pub mod send; // what is sent of a wave
     pub mod existing; // what an object that exists lacks
+    pub mod recreate; // makes way for an object
     pub mod put; // one write
     pub mod settle; // until it can be built upon
     pub mod links; // owners by their new uids

@@ -277,6 +277,10 @@ pub enum ExistingArg {
     Skip,
     /// It is changed to what was saved
     Update,
+    /// As update; what cannot be changed in place is deleted and made anew
+    Recreate,
+    /// It is deleted and made anew wherever it differs
+    RecreateAlways,
     /// Nothing is written at all
     Fail,
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::wiring::App;
+use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
 use crate::domain::report::{Outcome, RestoreReport};
-use crate::domain::restore_request::{Existing, RestoreSource, RestoreSpec};
+use crate::domain::restore_request::{RestoreSource, RestoreSpec};
 use crate::engine::fixup_plan::Fixup;
 use crate::engine::hide::Marks;
 use crate::engine::open::State;
@@ -110,9 +111,10 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
 
 fn refused(error: &restore_plan::Error) -> Failure {
     match error {
-        restore_plan::Error::Select(_) | restore_plan::Error::Transform(..) | restore_plan::Error::Hooks => {
-            Failure::misused(error)
-        }
+        restore_plan::Error::Select(_)
+        | restore_plan::Error::Existing(_)
+        | restore_plan::Error::Transform(..)
+        | restore_plan::Error::Hooks => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),
     }
 }
@@ -129,6 +131,7 @@ fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
             image_mapping: mapping("--map-image", &args.map_image)?,
             transforms: Vec::new(),
             existing: Existing::default(),
+            existing_for: Vec::new(),
             hooks: Vec::new(),
             fixups: Vec::new(),
         },
@@ -138,6 +141,8 @@ fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
         spec.existing = match existing {
             ExistingArg::Skip => Existing::Skip,
             ExistingArg::Update => Existing::Update,
+            ExistingArg::Recreate => Existing::Recreate,
+            ExistingArg::RecreateAlways => Existing::RecreateAlways,
             ExistingArg::Fail => Existing::Fail,
         };
     }

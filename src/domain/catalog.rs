@@ -129,6 +129,9 @@ pub struct RestoreRule {
     /// by itself. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge_existing: Option<bool>,
+    /// Why an object that exists is never deleted to make way for one that was saved. Absent: it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub never_recreate: Option<String>,
 }
 
 /// A field and its value.

@@ -195,6 +195,8 @@ pub enum ObjectAction {
     Created,
     /// It was there and was changed.
     Updated,
+    /// It was there, was deleted, and was made anew.
+    Recreated,
     /// It was there and equal.
     Unchanged,
     /// It was left as it is.

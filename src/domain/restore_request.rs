@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cel::Expression;
+use super::conflict::{Existing, ExistingFor};
 use super::duration::Duration;
 use super::field::FieldError;
 use super::hook::{HookUse, OnError, check_uses};
@@ -16,6 +17,7 @@ use super::labels::{LabelSelector, wrong_key, wrong_value};
 use super::object::Json;
 use super::path::escape;
 use super::pattern::wrong_name;
+use super::policy::check_kinds;
 use super::selection::{SelectSpec, Selection};
 use super::transform::{Transform, TransformSpec, check_patch};
 
@@ -45,6 +47,9 @@ pub struct RestoreSpec {
     /// What happens to objects that exist already. Labels and annotations of namespaces are merged in every case but Fail.
     #[serde(default)]
     pub existing: Existing,
+    /// Another answer than `existing` for some kinds; the first entry that names a kind counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub existing_for: Vec<ExistingFor>,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
@@ -68,18 +73,6 @@ pub struct RestoreSource {
     /// Name of the cluster that was saved. Absent: the cluster restored into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-}
-
-/// What happens to an object that exists already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Existing {
-    /// It stays as it is; the report says whether it differs.
-    #[default]
-    Skip,
-    /// It is changed to what was saved, by server-side apply.
-    Update,
-    /// Nothing is written at all; the report names every object that exists.
-    Fail,
 }
 
 /// One step that mends something after a restore. Exactly one of the actions.
@@ -232,6 +225,10 @@ impl RestoreSpec {
         let select = Selection::compile(&self.select).err().unwrap_or_default();
         errors.extend(select.into_iter().map(|e| e.under("/select")));
         errors.extend(self.check_mapping().into_iter().map(|e| e.under("/namespaceMapping")));
+        for (index, rule) in self.existing_for.iter().enumerate() {
+            let wrong = check_kinds("/kinds", &rule.kinds);
+            errors.extend(wrong.into_iter().map(|e| e.under(&format!("/existingFor/{index}"))));
+        }
         errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
         errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
         let mut seen = BTreeSet::new();

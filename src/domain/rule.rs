@@ -61,6 +61,8 @@ pub struct Edit {
     pub even_if_owned: Option<bool>,
     /// Whether it is merged into an object that exists.
     pub merge_existing: Option<bool>,
+    /// Why one that exists is never deleted to make way for it.
+    pub never_recreate: Option<String>,
 }
 
 /// What the next wave waits for.
@@ -172,6 +174,7 @@ impl FieldReader {
             rewrite,
             even_if_owned,
             merge_existing,
+            never_recreate,
         } = spec;
         let set = set.iter().enumerate().filter_map(|(index, field)| {
             let path = self.take(&format!("/restore/set/{index}/path"), FieldPath::parse(&field.path))?;
@@ -188,6 +191,7 @@ impl FieldReader {
             rewrite: rewrite.clone(),
             even_if_owned: *even_if_owned,
             merge_existing: *merge_existing,
+            never_recreate: never_recreate.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::open::{State, StateEntry};
 use super::owners::{Member, Verdict, owners};
 use super::survey::Survey;
 use super::waves::waves;
+use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::{Gvk, ObjectKey, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::rule::Ready;
@@ -54,6 +55,9 @@ pub struct PlannedObject {
     /// What the next wave waits for.
     #[serde(skip)]
     pub ready: Option<Ready>,
+    /// What happens to an object that exists.
+    #[serde(skip)]
+    pub existing: Existing,
 }
 
 /// Where the objects go.
@@ -63,6 +67,8 @@ pub struct Cluster<'a> {
     pub survey: &'a Survey,
     /// What is known about kinds.
     pub catalog: &'a Catalog,
+    /// What happens to objects that exist.
+    pub existing: &'a ExistingRules,
 }
 
 /// An object on its way into the plan.
@@ -98,7 +104,7 @@ pub fn draft(state: &State, chosen: Chosen, cluster: &Cluster<'_>) -> (Vec<Plann
     let mut objects = draft.without_made(objects);
     draft.namespaces(&mut objects);
     draft.left.sort_by(|a, b| a.key.cmp(&b.key));
-    (order(objects, cluster.catalog), draft.left)
+    (order(objects, cluster), draft.left)
 }
 
 /// What decides about kinds and namespaces.
@@ -242,7 +248,8 @@ pub fn is_namespace(key: &ObjectKey) -> bool {
     key.group.is_empty() && key.kind == "Namespace"
 }
 
-fn order(objects: Vec<Drafted<'_>>, catalog: &Catalog) -> Vec<PlannedWave> {
+fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
+    let (catalog, rules) = (cluster.catalog, cluster.existing);
     let none = BTreeMap::new();
     let members: Vec<Member<'_>> = objects.iter().map(|object| object.member(&none)).collect();
     let waves = waves(&members, catalog);
@@ -256,7 +263,8 @@ fn order(objects: Vec<Drafted<'_>>, catalog: &Catalog) -> Vec<PlannedWave> {
             .filter_map(|at| {
                 let Drafted { key, notes, after, entry, resource, new_kind } = objects[at].take()?;
                 let (entry, ready) = (entry.map(|(entry, _)| entry), awaited.remove(&at));
-                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready })
+                let existing = rules.of(&resource);
+                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing })
             })
             .collect();
         wave_objects.sort_by(|a, b| a.key.cmp(&b.key));

@@ -69,6 +69,7 @@ pub enum Preparation {
 pub struct Prepared {
     manifest: Manifest,
     merge_existing: bool,
+    never_recreate: Option<String>,
     owners: Vec<OwnerReference>,
     notes: Vec<String>,
 }
@@ -101,6 +102,11 @@ impl Prepared {
     /// Whether it is added to an object that exists, even under `existing: Skip`: the cluster makes such objects by itself.
     pub fn merges_into_existing(&self) -> bool {
         self.merge_existing
+    }
+
+    /// Why an object that exists is never deleted to make way for it.
+    pub fn never_recreated(&self) -> Option<&str> {
+        self.never_recreate.as_deref()
     }
 
     /// What was left out of it that the reader should know.
@@ -140,6 +146,7 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     }
     let (owners, notes) = (object.owners(), notes(&object));
     let merge_existing = edits.iter().rev().find_map(|edit| edit.merge_existing).unwrap_or_default();
+    let never_recreate = edits.iter().rev().find_map(|edit| edit.never_recreate.clone());
     let is_namespace = object.gvk().group.is_empty() && object.kind() == "Namespace";
     let mut transforms = Vec::new();
     for transform in to.transforms {
@@ -153,7 +160,8 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     for transform in transforms {
         manifest = transform.change(manifest)?;
     }
-    Ok(Preparation::Send(Prepared { manifest: manifest.sorted(), merge_existing, owners, notes }))
+    let manifest = manifest.sorted();
+    Ok(Preparation::Send(Prepared { manifest, merge_existing, never_recreate, owners, notes }))
 }
 
 fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {

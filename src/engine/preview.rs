@@ -18,9 +18,9 @@ use super::retry::persist;
 use super::sanitize::normalise;
 use super::send::{Parcel, parcels};
 use crate::domain::change::Change;
+use crate::domain::conflict::Existing;
 use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::domain::restore_request::Existing;
 use crate::ports::cluster::{Conflicts, Mode};
 
 /// What a restore would do to the cluster as it is.
@@ -116,14 +116,15 @@ impl Trial<'_> {
             Ok(live) => live,
             Err(reason) => return plain(ObjectAction::Failed, Some(reason)),
         };
-        if live.is_some() && self.plan.existing == Existing::Fail {
+        if live.is_some() && planned.existing == Existing::Fail {
             return plain(ObjectAction::Failed, Some("it exists, so nothing would be written".to_owned()));
         }
         let order = Order {
             resource: &planned.resource,
             object: prepared.manifest(),
             merges: prepared.merges_into_existing(),
-            existing: self.plan.existing,
+            existing: planned.existing,
+            never_recreated: prepared.never_recreated(),
             before: live.as_ref().map(fingerprint),
             fresh: false,
             mode: Mode::DryRun,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::existing::{Fingerprint, additions, fingerprint, holds};
 use super::reach::Reach;
+use super::recreate::{Way, is_fixed, make_way};
 use super::retry::{Answer, Patience, after, persist};
+use crate::domain::conflict::Existing;
 use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::report::ObjectAction;
-use crate::domain::restore_request::Existing;
 use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Patch, Place};
 
 /// How long an object that is being deleted is waited for.
@@ -32,7 +33,9 @@ pub struct Order<'a> {
     pub merges: bool,
     /// What happens to one that exists.
     pub existing: Existing,
-    /// What the object that exists said before, where that is known; only [`Existing::Update`] reads it.
+    /// Why one that exists is never deleted to make way for it.
+    pub never_recreated: Option<&'a str>,
+    /// What the object that exists said before, where that is known; an update reads it.
     pub before: Option<Fingerprint>,
     /// Whether its kind or namespace was made a moment ago, so that the server may not know it yet.
     pub fresh: bool,
@@ -69,18 +72,34 @@ impl Written {
 
 /// Writes the object. One call where it does not exist; a failure is a result, never an error.
 ///
-/// An object of the same name that is being deleted is waited for. Under [`Existing::Update`] server-side apply takes
-/// every field that was saved over; else an object that exists is left alone, or gets what it lacks if it `merges`.
+/// An object of the same name that is being deleted is waited for. An update by server-side apply takes every field that
+/// was saved over; under [`Existing::Recreate`] one that cannot be updated is deleted first, at most once; else an object that exists is left alone, or gets what it lacks if it `merges`.
 pub async fn put(reach: &Reach<'_>, order: &Order<'_>) -> Written {
     let deadline = after(reach.clock.now(), GONE);
+    let mut removed = false;
     loop {
         let step = match order.existing {
-            Existing::Update => apply(reach, order).await,
             Existing::Skip | Existing::Fail => create(reach, order).await,
+            Existing::RecreateAlways if !removed && order.never_recreated.is_none() => {
+                replace(reach, order).await
+            }
+            Existing::Update | Existing::Recreate | Existing::RecreateAlways => {
+                apply(reach, order, removed).await
+            }
         };
         let dying = match step {
+            Step::Done(written) if removed && written.action != ObjectAction::Failed => {
+                return Written { action: ObjectAction::Recreated, ..written };
+            }
             Step::Done(written) => return written,
             Step::Dying(live) => live,
+            Step::Removed(reason) if order.mode == Mode::DryRun => {
+                return Written::told(ObjectAction::Recreated, reason, None);
+            }
+            Step::Removed(_) => {
+                removed = true;
+                continue;
+            }
         };
         if order.mode == Mode::DryRun {
             let reason = "once the one that is being deleted is gone";
@@ -99,6 +118,8 @@ enum Step {
     Done(Written),
     /// One of the same name is being deleted.
     Dying(Manifest),
+    /// It was in the way and was deleted, or would be, and why.
+    Removed(String),
 }
 
 impl From<Written> for Step {
@@ -147,12 +168,10 @@ async fn create(reach: &Reach<'_>, order: &Order<'_>) -> Step {
 fn found(order: &Order<'_>, live: Manifest) -> Written {
     match (order.existing, holds(&live, order.object)) {
         (Existing::Fail, _) => Written::told(ObjectAction::Failed, "it exists", Some(live)),
-        (Existing::Skip | Existing::Update, true) => {
+        (_, true) => {
             Written { action: ObjectAction::Unchanged, reason: None, stored: None, live: Some(live) }
         }
-        (Existing::Skip | Existing::Update, false) => {
-            Written::told(ObjectAction::Skipped, "it exists and is different", Some(live))
-        }
+        (_, false) => Written::told(ObjectAction::Skipped, "it exists and is different", Some(live)),
     }
 }
 
@@ -185,11 +204,13 @@ async fn merge(reach: &Reach<'_>, order: &Order<'_>, live: Manifest) -> Written 
     }
 }
 
-async fn apply(reach: &Reach<'_>, order: &Order<'_>) -> Step {
+/// Server-side apply; where that is refused and may be, the object in the way is removed.
+async fn apply(reach: &Reach<'_>, order: &Order<'_>, removed: bool) -> Step {
     let writer = reach.writer;
     let call = async || writer.apply(order.resource, order.object, Conflicts::Force, order.mode).await;
     let stored = match settled(reach, order, call).await.result {
         Ok(stored) => stored,
+        Err(error) if is_fixed(&error) => return fixed(reach, order, &error, removed).await,
         Err(error) => return Written::failed(&error).into(),
     };
     if stored.is_deleting() {
@@ -201,6 +222,49 @@ async fn apply(reach: &Reach<'_>, order: &Order<'_>) -> Step {
         Some(_) => ObjectAction::Updated,
     };
     Written::plain(action, stored).into()
+}
+
+/// What follows when a field of the object that exists cannot be changed: that one may be on its way out already.
+async fn fixed(reach: &Reach<'_>, order: &Order<'_>, error: &Error, removed: bool) -> Step {
+    match get(reach, order).await {
+        Ok(Some(live)) if live.is_deleting() => Step::Dying(live),
+        _ if order.existing == Existing::Recreate && !removed => {
+            remove(reach, order, &error.to_string()).await
+        }
+        _ => Written::failed(error).into(),
+    }
+}
+
+/// Removes an object that differs from what was saved; one that is equal stays.
+async fn replace(reach: &Reach<'_>, order: &Order<'_>) -> Step {
+    let live = match get(reach, order).await {
+        Ok(Some(live)) if live.is_deleting() => return Step::Dying(live),
+        Ok(Some(live)) => live,
+        Ok(None) => return apply(reach, order, false).await,
+        Err(error) => return Written::failed(&error).into(),
+    };
+    let call =
+        async || reach.writer.apply(order.resource, order.object, Conflicts::Force, Mode::DryRun).await;
+    match persist(reach.clock, reach.patience, call).await.result {
+        Ok(wanted) if fingerprint(&wanted) == fingerprint(&live) => {
+            Written { action: ObjectAction::Unchanged, reason: None, stored: None, live: Some(live) }.into()
+        }
+        Ok(_) => remove(reach, order, "it differs from what was saved").await,
+        Err(error) if is_fixed(&error) => remove(reach, order, &error.to_string()).await,
+        Err(error) => Written::failed(&error).into(),
+    }
+}
+
+/// Deletes the object that is in the way, if that may be done.
+async fn remove(reach: &Reach<'_>, order: &Order<'_>, why: &str) -> Step {
+    if let Some(reason) = order.never_recreated {
+        let reason = format!("{why}; it is not deleted to make way: {reason}");
+        return Written::told(ObjectAction::Failed, reason, None).into();
+    }
+    match make_way(reach, order.resource, order.object, order.mode).await {
+        Way::Free => Step::Removed(format!("deleted and made anew: {why}")),
+        Way::Blocked(reason) => Written::told(ObjectAction::Failed, reason, None).into(),
+    }
 }
 
 /// Repeats a write; a kind or namespace that the server does not know yet gets a moment.
@@ -253,11 +317,9 @@ fn is_ours(live: &Manifest) -> bool {
 
 /// What went wrong, and the next step where there is one.
 fn advice(error: &Error) -> String {
-    let fixed =
-        ["immutable", "may not be changed", "Forbidden: updates to", "cannot be changed", "may not change"];
     let next = match error {
-        Error::Invalid(reason) if fixed.iter().any(|words| reason.contains(words)) => {
-            "; a field of it cannot be changed in place: delete the object, then restore again"
+        Error::Invalid(_) if is_fixed(error) => {
+            "; a field of it cannot be changed in place: restore it with `existing: Recreate`"
         }
         Error::Forbidden(reason) if reason.contains("being terminated") => {
             "; its namespace is being deleted: restore again when it is gone"

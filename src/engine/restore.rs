@@ -17,9 +17,9 @@ use super::restore_plan::RestorePlan;
 use super::retry::persist;
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
+use crate::domain::conflict::Existing;
 use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
-use crate::domain::restore_request::Existing;
 use crate::ports::cluster::{self, Mode, Scope};
 
 /// Up to so many objects of a kind are looked up one by one, more are listed.
@@ -58,7 +58,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         fixups: Vec::new(),
         notes: plan.notes.clone(),
     };
-    let there = if plan.existing == Existing::Fail { there(plan, reach).await? } else { Vec::new() };
+    let there = there(plan, reach).await?;
     if there.is_empty() {
         report.waves = Run::new(plan, state, reach).waves().await;
         report.outcome = report.judge();
@@ -71,11 +71,11 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
     Ok(report)
 }
 
-/// Objects of the plan that exist, wave by wave.
+/// Objects of the plan that exist and must not, wave by wave.
 async fn there(plan: &RestorePlan, reach: &Reach<'_>) -> Result<Vec<WaveReport>, Error> {
     let mut waves = Vec::new();
     for wave in &plan.waves {
-        let known = wave.objects.iter().filter(|object| !object.new_kind);
+        let known = wave.objects.iter().filter(|o| o.existing == Existing::Fail && !o.new_kind);
         let reads = stream::iter(known).map(|object| async move {
             let PlannedObject { key, resource, .. } = object;
             let call = async || reach.reader.get(resource, key.namespace.as_deref(), &key.name).await;
@@ -145,10 +145,7 @@ impl<'a> Run<'a> {
     async fn wave(&self, wave: &'a PlannedWave) -> Finished<'a> {
         let reach = self.reach;
         reach.progress.wave(&wave.name, wave.objects.len());
-        let before = match self.plan.existing {
-            Existing::Update => fingerprints(wave, reach).await,
-            Existing::Skip | Existing::Fail => HashMap::new(),
-        };
+        let before = fingerprints(wave, reach).await;
         let parcels = parcels(self.plan, wave, self.state);
         let mut writes = std::pin::pin!(
             parcels.map(|parcel| self.write(parcel, &before)).buffer_unordered(reach.concurrency.max(1))
@@ -210,7 +207,8 @@ impl<'a> Run<'a> {
                     resource: &planned.resource,
                     object: prepared.manifest(),
                     merges: prepared.merges_into_existing(),
-                    existing: self.plan.existing,
+                    existing: planned.existing,
+                    never_recreated: prepared.never_recreated(),
                     before: before.get(&planned.key).copied(),
                     fresh: planned.after.is_some(),
                     mode: Mode::Real,
@@ -249,7 +247,9 @@ impl<'p> Done<'p> {
 /// Whether an object is now what was saved, so that its owners are those that were saved.
 fn is_as_saved(action: ObjectAction) -> bool {
     match action {
-        ObjectAction::Created | ObjectAction::Updated | ObjectAction::Unchanged => true,
+        ObjectAction::Created | ObjectAction::Updated | ObjectAction::Recreated | ObjectAction::Unchanged => {
+            true
+        }
         ObjectAction::Skipped | ObjectAction::Failed => false,
     }
 }
@@ -275,13 +275,13 @@ fn tell(waves: &mut [WaveReport], missing: Vec<(ObjectKey, Missing)>) {
     }
 }
 
-/// What the objects of a wave say before anything is written, for those that exist.
+/// What the objects of a wave that may be changed say before anything is written, for those that exist.
 ///
 /// Kinds with more than a few objects are listed, so that an update costs one call per object and not two. What cannot
 /// be read is left out: its update is then reported as if the object were new.
 async fn fingerprints(wave: &PlannedWave, reach: &Reach<'_>) -> HashMap<ObjectKey, Fingerprint> {
     let mut kinds: BTreeMap<&Resource, BTreeSet<&ObjectKey>> = BTreeMap::new();
-    for object in wave.objects.iter().filter(|object| !object.new_kind) {
+    for object in wave.objects.iter().filter(|object| object.existing.writes() && !object.new_kind) {
         kinds.entry(&object.resource).or_default().insert(&object.key);
     }
     let mut found = HashMap::new();

@@ -13,9 +13,10 @@ use super::draft::{self, PlannedWave, draft};
 use super::open::{self, State};
 use super::prepare::{Cluster, Destination, Mapping};
 use super::survey::Survey;
+use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::Resource;
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::domain::restore_request::{Existing, RestoreSpec};
+use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
 use crate::domain::selection::Selection;
 use crate::domain::transform::{Transform, TransformSpec};
@@ -26,6 +27,9 @@ pub enum Error {
     /// The selection of the request is wrong.
     #[error("cannot read `select` of the restore request: {0}")]
     Select(String),
+    /// What the request says about existing objects is wrong.
+    #[error("cannot read `existingFor` of the restore request: {0}")]
+    Existing(String),
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
@@ -45,7 +49,7 @@ pub enum Error {
 pub struct RestorePlan {
     /// What is restored, such as `snapshot shop-20261121t063000z-kwpa`.
     pub source: String,
-    /// What happens to objects that exist.
+    /// What happens to objects that exist, but for kinds with an answer of their own.
     pub existing: Existing,
     /// Waves in order, none of them empty.
     pub waves: Vec<PlannedWave>,
@@ -127,7 +131,9 @@ pub async fn plan(
     notes.extend(survey.notes.iter().cloned());
     notes.extend(unmatched(state, &selection));
     let unselected = chosen.unselected.clone();
-    let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog });
+    let existing = ExistingRules::new(spec.existing, &spec.existing_for);
+    let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;
+    let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog, existing: &existing });
     let objects = waves.iter().flat_map(|wave| &wave.objects);
     let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
     settings.volumes.extend(volumes.map(|volume| volume.key.name.clone()));
@@ -171,6 +177,10 @@ impl fmt::Display for RestorePlan {
         let existing = match self.existing {
             Existing::Skip => "objects that exist stay as they are",
             Existing::Update => "objects that exist are changed to what was saved",
+            Existing::Recreate => {
+                "objects that exist are changed to what was saved, or deleted and made anew"
+            }
+            Existing::RecreateAlways => "objects that exist and differ are deleted and made anew",
             Existing::Fail => "nothing is written if any of them exists",
         };
         writeln!(f, "{}: {total} objects in {} waves; {existing}", self.source, self.waves.len())?;

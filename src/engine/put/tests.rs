@@ -118,7 +118,7 @@ async fn a_field_that_cannot_be_changed_is_named_with_the_next_step() {
     world.kubectl(&changed).await;
     let report = world.restore(&state, &format!("{{existing: Update, {ONLY_SHOP}}}")).await;
     let line = report.lines().find(|line| line.contains("Deployment")).unwrap().to_owned();
-    assert_snapshot!(line, @"  Failed Deployment.apps shop/web: invalid: spec.selector: Invalid value: field is immutable; a field of it cannot be changed in place: delete the object, then restore again");
+    assert_snapshot!(line, @"  Failed Deployment.apps shop/web: invalid: spec.selector: Invalid value: field is immutable; a field of it cannot be changed in place: restore it with `existing: Recreate`");
 }
 
 #[tokio::test]

@@ -1,0 +1,110 @@
+//! What a restore does with objects that exist and are different.
+
+use serde_json::{Value, json};
+
+use crate::Scenario;
+use crate::support::parts::Need;
+use crate::support::sandbox::Sandbox;
+
+pub fn all() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "what-cannot-be-changed-in-place-is-made-anew-when-asked",
+        needs: &[Need::Api],
+        run: recreate,
+    }]
+}
+
+/// One object of every kind whose fields the API server guards in words of its own; AAA is what cannot be changed.
+const FIXED: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: NAMESPACE}
+spec: {replicas: 0, selector: {matchLabels: {app: AAA}}, template: {metadata: {labels: {app: AAA}}, spec: {containers: [{name: main, image: x}]}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: NAMESPACE}
+spec: {replicas: 0, serviceName: AAA, selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: main, image: x}]}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: NAMESPACE}
+spec: {suspend: true, completionMode: MODE, completions: 1, template: {spec: {restartPolicy: Never, containers: [{name: main, image: x}]}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, namespace: NAMESPACE}
+spec: {schedulingGates: [{name: example.org/never}], containers: [{name: main, image: x, args: [AAA]}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: fixed, namespace: NAMESPACE}
+immutable: true
+stringData: {a: AAA}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fixed, namespace: NAMESPACE}
+immutable: true
+data: {a: AAA}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: role, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ROLE}
+subjects: [{kind: User, name: a, apiGroup: rbac.authorization.k8s.io}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: NAMESPACE}
+spec: {storageClassName: AAA, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+";
+
+fn version(new: &str, role: &str, mode: &str) -> String {
+    FIXED.replace("AAA", new).replace("ROLE", role).replace("MODE", mode)
+}
+
+/// What became of an object, and why.
+fn told<'r>(report: &'r Value, kind: &str) -> (&'r str, &'r str) {
+    let objects = report["waves"].as_array().unwrap().iter().flat_map(|w| w["objects"].as_array().unwrap());
+    let object = objects.into_iter().find(|o| o["kind"] == kind && o["name"] != "default").unwrap();
+    (object["action"].as_str().unwrap(), object["reason"].as_str().unwrap_or_default())
+}
+
+fn recreate(sandbox: &Sandbox) {
+    sandbox.apply(&version("first", "view", "NonIndexed"));
+    sandbox.with_key(&["backup"]).expect(0);
+    sandbox.lose_namespace(&sandbox.namespace);
+    sandbox.apply(&version("second", "edit", "Indexed"));
+    let restore = |existing: &str, code: i32| {
+        let args = ["restore", "apply", "--from", "archive@latest", "--existing", existing, "-o", "json"];
+        sandbox.with_key(&args).expect(code).json()
+    };
+    let kinds = ["Deployment", "StatefulSet", "Job", "Pod", "Secret", "ConfigMap", "RoleBinding"];
+    let report = restore("update", 1);
+    for kind in kinds {
+        let (action, reason) = told(&report, kind);
+        assert!(action == "Failed" && reason.contains("existing: Recreate"), "{kind}: {action} {reason}");
+    }
+    let uid = |kind: &str, name: &str| {
+        sandbox.object(kind, &sandbox.namespace, name).unwrap()["metadata"]["uid"].clone()
+    };
+    let claim = uid("pvc", "data");
+    let report = restore("recreate", 1);
+    for kind in kinds {
+        assert_eq!(told(&report, kind), ("Recreated", ""), "{kind}");
+    }
+    let (action, reason) = told(&report, "PersistentVolumeClaim");
+    assert!(action == "Failed" && reason.ends_with("its data could go with it"), "{action} {reason}");
+    assert_eq!(uid("pvc", "data"), claim);
+    let web = sandbox.object("deployment", &sandbox.namespace, "web").unwrap();
+    assert_eq!(web["spec"]["selector"]["matchLabels"], json!({"app": "first"}));
+    let report = restore("recreate", 1);
+    for kind in kinds {
+        assert_eq!(told(&report, kind).0, "Unchanged", "{kind} a second time");
+    }
+}
