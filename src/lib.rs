@@ -100,6 +100,7 @@ pub mod engine {
     pub mod recreate; // makes way for an object
     pub mod put; // one write
     pub mod settle; // until it can be built upon
+    pub mod rebind; // claims and the volumes that waited for them
     pub mod links; // owners by their new uids
     pub mod preview; // what a restore would do
     pub mod restore; // wave after wave
@@ -165,6 +166,7 @@ pub mod adapters {
         pub mod discover; // asks for that
         pub mod without; // JSON without one field
         pub mod page; // objects in its answers
+        pub mod flow; // JSON as the YAML it reads
         pub mod read; // the door to read
         pub mod write; // the door to write
         #[cfg(test)]

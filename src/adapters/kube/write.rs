@@ -11,8 +11,8 @@ use http::Method;
 
 use super::call::{Call, collection, item, send, with_query};
 use super::connect::ApiServer;
-use super::page;
 use super::scrub::Content;
+use super::{flow, page};
 use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::restore_request::Propagation;
 use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Patch, Place, Writer};
@@ -42,8 +42,8 @@ impl Writer for ApiServer {
             Conflicts::Force => query.push(("force", "true")),
         }
         let path = with_query(&item(resource, object.namespace(), object.name())?, &query);
-        // JSON is YAML, and this is the one media type that every served version of Kubernetes takes.
-        let sent = ("application/apply-patch+yaml", object.to_bytes());
+        // The one media type that every served version of Kubernetes takes.
+        let sent = ("application/apply-patch+yaml", flow::yaml(object.as_json()));
         let body = self.write(resource, Method::PATCH, path, sent).await?;
         page::one(resource, &body)
     }

@@ -34,6 +34,7 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
     lists::hold(&world).await;
     invalid_objects_are_refused_without_their_values(&world).await;
     apply_creates_changes_and_takes_back(&world).await;
+    apply_keeps_every_character(&world).await;
     apply_leaves_the_status_alone(&world).await;
     apply_respects_other_managers(&world).await;
     patches_change_one_object(&world).await;
@@ -152,6 +153,16 @@ async fn apply_creates_changes_and_takes_back(world: &World<'_>) {
     stale["metadata"]["resourceVersion"] = made.at("/metadata/resourceVersion").unwrap().clone();
     let stale = world.apply(&stale, Conflicts::Force).await;
     assert!(matches!(stale, Err(Error::Conflict(_))), "{stale:?}");
+}
+
+async fn apply_keeps_every_character(world: &World<'_>) {
+    let text = "a\u{85}b\u{7f}\u{80}\u{fffe}\u{2028}\u{feff} ä€😀\r\n\ttrailing \n yes ~ 1e3";
+    let mut object = world.config("characters", &json!({"k": text}));
+    object["metadata"]["annotations"] = json!({"example.org/text": text});
+    let applied = world.apply(&object, Conflicts::Force).await.unwrap();
+    assert_eq!(applied.at("/data/k"), Some(&json!(text)));
+    assert_eq!(applied.annotation("example.org/text"), Some(text));
+    assert_eq!(world.get(CONFIG, "characters").await.unwrap().at("/data/k"), Some(&json!(text)));
 }
 
 async fn apply_leaves_the_status_alone(world: &World<'_>) {

@@ -46,7 +46,8 @@ async fn writes_name_the_manager_and_let_no_field_drop() {
     assert_eq!(
         shown(&asked),
         format!(
-            "PATCH /apis/apps/v1/namespaces/shop/deployments/web?{COMMON}&force=true application/apply-patch+yaml {SENT}"
+            "PATCH /apis/apps/v1/namespaces/shop/deployments/web?{COMMON}&force=true application/apply-patch+yaml {}",
+            SENT.replace("\":", "\": ")
         )
     );
     let scale = Place { subresource: "scale", ..PLACE };
