@@ -4,14 +4,21 @@ use serde_json::{Value, json};
 
 use crate::Scenario;
 use crate::support::parts::Need;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, wait};
 
 pub fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "what-cannot-be-changed-in-place-is-made-anew-when-asked",
-        needs: &[Need::Api],
-        run: recreate,
-    }]
+    vec![
+        Scenario {
+            name: "what-cannot-be-changed-in-place-is-made-anew-when-asked",
+            needs: &[Need::Api],
+            run: recreate,
+        },
+        Scenario {
+            name: "a-kept-volume-is-bound-again-and-a-copy-gets-its-own",
+            needs: &[Need::Api],
+            run: volumes,
+        },
+    ]
 }
 
 /// One object of every kind whose fields the API server guards in words of its own; AAA is what cannot be changed.
@@ -107,4 +114,61 @@ fn recreate(sandbox: &Sandbox) {
     for kind in kinds {
         assert_eq!(told(&report, kind).0, "Unchanged", "{kind} a second time");
     }
+}
+
+const CLAIM: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: NAMESPACE-kept}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ''
+  hostPath: {path: /tmp/hostpath_pv/NAMESPACE}
+  claimRef: {namespace: NAMESPACE, name: data}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: NAMESPACE}
+spec: {storageClassName: '', volumeName: NAMESPACE-kept, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+";
+
+fn volumes(sandbox: &Sandbox) {
+    sandbox.apply(CLAIM);
+    let space = sandbox.namespace.clone();
+    let bound = |what: &str| {
+        wait(30, what, || {
+            let claim = sandbox.object("pvc", &space, "data")?;
+            (claim["status"]["phase"] == "Bound").then_some(claim)
+        })
+    };
+    bound("the claim is bound");
+    sandbox.with_key(&["backup"]).expect(0);
+    let copy = format!("{space}-copy");
+    let map = format!("{space}={copy}");
+    let from = ["--from", "archive@latest"];
+    let args = [&["restore", "apply"], &from[..], &["--map-namespace", &map]].concat();
+    sandbox.with_key(&args).expect(0);
+    let copied = sandbox.object("pvc", &copy, "data").unwrap();
+    assert_eq!(
+        copied["spec"]["volumeName"],
+        Value::Null,
+        "a copy must not wait for the volume of the original"
+    );
+    sandbox.lose_namespace(&space);
+    let plan = sandbox.with_key(&[&["restore", "plan"], &from[..]].concat()).expect(1);
+    plan.says(&format!("volume {space}-kept is kept for it again"));
+    let report =
+        sandbox.with_key(&[&["restore", "apply"], &from[..], &["-o", "json"]].concat()).expect(0).json();
+    let (action, reason) = told(&report, "PersistentVolumeClaim");
+    assert!(action == "Created" && reason.contains("is kept for it again"), "{action} {reason}");
+    let claim = bound("the claim has its volume back");
+    assert_eq!(claim["spec"]["volumeName"], json!(format!("{space}-kept")));
+    sandbox.kubectl(&["delete", "namespace", &space, &copy, "--timeout=60s"]).expect(0);
+    sandbox.kubectl(&["delete", "pv", &format!("{space}-kept")]).expect(0);
 }

@@ -2,9 +2,9 @@
 //!
 //! In: a saved object, `KindRules`, `Destination` · Out: `Preparation` · Touches: nothing
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::rewrite::{Surroundings, rewrite};
+use super::rewrite::{Surroundings, Volume, rewrite};
 use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
 use crate::domain::rule::{Edit, Unclear};
 use crate::domain::rules::KindRules;
@@ -19,8 +19,8 @@ pub struct Destination<'a> {
     pub mapping: &'a Mapping,
     /// Changes that a person wants made, in this order.
     pub transforms: &'a [Transform],
-    /// Names of persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
-    pub volumes: &'a BTreeSet<String>,
+    /// Persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
+    pub volumes: &'a BTreeMap<String, Volume>,
 }
 
 /// New names by the old ones.

@@ -13,6 +13,7 @@ use super::open;
 use super::open::State;
 use super::put::{Order, Written, put};
 use super::reach::Reach;
+use super::rebind::released;
 use super::restore_plan::RestorePlan;
 use super::retry::persist;
 use super::sanitize::normalise;
@@ -108,8 +109,12 @@ impl Trial<'_> {
             Ok(prepared) => prepared,
             Err(reason) => return plain(ObjectAction::Failed, Some(reason)),
         };
+        let kept = released(prepared.manifest(), self.plan.settings.volumes());
+        let kept =
+            kept.map(|released| format!("its released volume {} is kept for it again", released.volume));
         if let Some(after) = &planned.after {
-            let reason = format!("the server cannot check it yet: {after} comes earlier in this plan");
+            let kept = kept.map(|kept| format!("; {kept}")).unwrap_or_default();
+            let reason = format!("the server cannot check it yet: {after} comes earlier in this plan{kept}");
             return plain(ObjectAction::Created, Some(reason));
         }
         let live = match self.live(&planned.resource, &key).await {
@@ -130,6 +135,7 @@ impl Trial<'_> {
             mode: Mode::DryRun,
         };
         let Written { action, reason, stored, live: _ } = put(self.reach, &order).await;
+        let reason = reason.or(kept);
         let stored = match (action, stored) {
             (ObjectAction::Skipped, None) => self.updated(&order).await,
             (_, stored) => stored,

@@ -13,6 +13,7 @@ use super::listing;
 use super::open::{self, State};
 use super::put::{Order, Written, put};
 use super::reach::Reach;
+use super::rebind::{Released, rebind, released};
 use super::restore_plan::RestorePlan;
 use super::retry::persist;
 use super::send::{Parcel, parcels};
@@ -203,6 +204,7 @@ impl<'a> Run<'a> {
             Ok(prepared) => {
                 let owners = prepared.owners().to_vec();
                 let prepared = prepared.owned(self.uids.known(&owners));
+                let released = released(prepared.manifest(), self.plan.settings.volumes());
                 let order = Order {
                     resource: &planned.resource,
                     object: prepared.manifest(),
@@ -213,8 +215,18 @@ impl<'a> Run<'a> {
                     fresh: planned.after.is_some(),
                     mode: Mode::Real,
                 };
-                Done { planned, owners, written: put(self.reach, &order).await }
+                let written = put(self.reach, &order).await;
+                Done { planned, owners, written: self.with_volume(written, released).await }
             }
+        }
+    }
+
+    /// Keeps a released volume for the claim that was written.
+    async fn with_volume(&self, written: Written, released: Option<Released<'_>>) -> Written {
+        let Some(released) = released.filter(|_| is_as_saved(written.action)) else { return written };
+        match rebind(self.reach, released, self.plan.settings.served()).await {
+            Ok(told) => Written { reason: Some(told), ..written },
+            Err(why) => Written { action: ObjectAction::Failed, reason: Some(why), ..written },
         }
     }
 

@@ -12,6 +12,7 @@ use super::choose::{self, choose};
 use super::draft::{self, PlannedWave, draft};
 use super::open::{self, State};
 use super::prepare::{Cluster, Destination, Mapping};
+use super::rewrite::Volume;
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::Resource;
@@ -71,7 +72,7 @@ pub struct Settings {
     cluster: Cluster,
     mapping: Mapping,
     transforms: Vec<Transform>,
-    volumes: BTreeSet<String>,
+    volumes: BTreeMap<String, Volume>,
     served: Vec<Resource>,
 }
 
@@ -84,6 +85,11 @@ impl Settings {
     /// What the cluster serves before the restore.
     pub fn served(&self) -> &[Resource] {
         &self.served
+    }
+
+    /// Persistent volumes that claims may name.
+    pub fn volumes(&self) -> &BTreeMap<String, Volume> {
+        &self.volumes
     }
 
     /// Where the objects go.
@@ -136,7 +142,9 @@ pub async fn plan(
     let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog, existing: &existing });
     let objects = waves.iter().flat_map(|wave| &wave.objects);
     let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
-    settings.volumes.extend(volumes.map(|volume| volume.key.name.clone()));
+    for volume in volumes {
+        settings.volumes.entry(volume.key.name.clone()).or_default();
+    }
     Ok(RestorePlan {
         source: state.describe.clone(),
         existing: spec.existing,

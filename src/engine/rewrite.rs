@@ -14,8 +14,17 @@ use crate::domain::object::{Json, JsonMap};
 pub struct Surroundings<'a> {
     /// New names of namespaces.
     pub namespaces: Option<&'a BTreeMap<String, String>>,
-    /// Names of persistent volumes that the restore brings back or the cluster has.
-    pub volumes: Option<&'a BTreeSet<String>>,
+    /// Persistent volumes that the restore brings back or the cluster has, by name.
+    pub volumes: Option<&'a BTreeMap<String, Volume>>,
+}
+
+/// A persistent volume that a claim may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Namespace and name of the claim it is bound to, or kept for. Absent for one that the restore brings back.
+    pub claim: Option<(String, String)>,
+    /// Uid of that claim where it is gone and the volume was kept (phase `Released`).
+    pub released_from: Option<String>,
 }
 
 impl Surroundings<'_> {
@@ -188,10 +197,15 @@ fn subject_namespaces(object: &mut Json, around: &Surroundings<'_>) {
     }
 }
 
-/// Lets a claim be provisioned anew when its volume does not come back. As velero.io/pvc.
+/// Lets a claim be provisioned anew when its volume does not come back, or is another claim's. As velero.io/pvc.
 fn claim_volume(object: &mut Json, around: &Surroundings<'_>) {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+    let namespace = text("/metadata/namespace");
+    let namespace = around.renamed(namespace).unwrap_or(namespace).to_owned();
+    let claim = (namespace, text("/metadata/name").to_owned());
     let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) else { return };
-    let there = |volume: &str| around.volumes.is_some_and(|volumes| volumes.contains(volume));
+    let free = |volume: &Volume| volume.claim.as_ref().is_none_or(|other| *other == claim);
+    let there = |name: &str| around.volumes.is_some_and(|volumes| volumes.get(name).is_some_and(free));
     if spec.get("volumeName").and_then(Json::as_str).is_some_and(|volume| !there(volume)) {
         spec.shift_remove("volumeName");
     }

@@ -2,12 +2,13 @@
 //!
 //! In: a cluster · Out: `Survey` · Touches: cluster (read)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::listing;
 use super::reach::Reach;
 use super::retry::persist;
-use crate::domain::object::{Manifest, Resource};
+use super::rewrite::Volume;
+use crate::domain::object::{Json, Manifest, Resource};
 use crate::ports::cluster::{Discovery, Error, Reader, Scope, Server};
 
 /// What is known of the cluster that is restored into.
@@ -19,8 +20,8 @@ pub struct Survey {
     pub discovery: Discovery,
     /// Its namespaces, and whether each is being deleted; `None` where nobody may list them.
     pub namespaces: Option<BTreeMap<String, bool>>,
-    /// Names of its persistent volumes.
-    pub volumes: BTreeSet<String>,
+    /// Its persistent volumes by name.
+    pub volumes: BTreeMap<String, Volume>,
     /// What could not be found out, and what that means.
     pub notes: Vec<String>,
 }
@@ -34,14 +35,14 @@ pub async fn survey(reach: &Reach<'_>) -> Result<Survey, Error> {
     let server = persist(reach.clock, reach.patience, async || reader.server().await).await.result?;
     let discovery = persist(reach.clock, reach.patience, async || reader.discover().await).await.result?;
     let mut survey =
-        Survey { server, discovery, namespaces: None, volumes: BTreeSet::new(), notes: Vec::new() };
+        Survey { server, discovery, namespaces: None, volumes: BTreeMap::new(), notes: Vec::new() };
     match list(reach, &survey.discovery, "Namespace", |o| (o.name().to_owned(), o.is_deleting())).await {
         Ok(found) => survey.namespaces = Some(found.into_iter().collect()),
         Err(error) => {
             survey.notes.push(format!("cannot list namespaces, so all are taken to be there: {error}"));
         }
     }
-    match list(reach, &survey.discovery, "PersistentVolume", |o| o.name().to_owned()).await {
+    match list(reach, &survey.discovery, "PersistentVolume", |o| (o.name().to_owned(), volume(&o))).await {
         Ok(found) => survey.volumes = found.into_iter().collect(),
         Err(error) => {
             let meaning = "claims of volumes that are not restored get new ones";
@@ -49,6 +50,16 @@ pub async fn survey(reach: &Reach<'_>) -> Result<Survey, Error> {
         }
     }
     Ok(survey)
+}
+
+/// Whose a volume is.
+fn volume(object: &Manifest) -> Volume {
+    let text = |pointer: &str| object.at(pointer).and_then(Json::as_str).map(str::to_owned);
+    let released = text("/status/phase").as_deref() == Some("Released");
+    Volume {
+        claim: text("/spec/claimRef/namespace").zip(text("/spec/claimRef/name")),
+        released_from: text("/spec/claimRef/uid").filter(|_| released),
+    }
 }
 
 /// Something of every object of a core kind; nothing where the server does not serve it.

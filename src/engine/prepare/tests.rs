@@ -26,7 +26,8 @@ fn prepared(plural: &str, text: &str, to: To) -> Result<Preparation, Error> {
     if matches!(to, To::Copy) {
         mapping.namespaces.insert("shop".to_owned(), "copy".to_owned());
     }
-    let volumes = BTreeSet::from(["kept".to_owned()]);
+    let taken = Volume { claim: Some(("shop".to_owned(), "other".to_owned())), released_from: None };
+    let volumes = BTreeMap::from([("kept".to_owned(), Volume::default()), ("taken".to_owned(), taken)]);
     let cluster = if matches!(to, To::OtherCluster) { Cluster::Other } else { Cluster::Same };
     let destination = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
     prepare(object, &Catalog::builtin().kind(&resource), &destination)
@@ -131,7 +132,7 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
         cluster: Cluster::Same,
         mapping: &Mapping::default(),
         transforms: &[],
-        volumes: &BTreeSet::new(),
+        volumes: &BTreeMap::new(),
     };
     let Preparation::Send(sent) = prepare(object, &catalog.kind(&resource), &to).unwrap() else {
         panic!("left out")
@@ -409,11 +410,27 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
             cluster: Cluster::Same,
             mapping: &Mapping::default(),
             transforms: &[],
-            volumes: &BTreeSet::new(),
+            volumes: &BTreeMap::new(),
         };
         prepare(object, &catalog.kind(&pods), &to)
     };
     let Ok(Preparation::Send(prepared)) = send("2") else { panic!("not sent") };
     assert_eq!(prepared.manifest().at("/spec/image").and_then(Json::as_str), Some("new"));
     assert_eq!(send("text").unwrap_err().to_string(), "cannot decide how the object is restored");
+}
+
+#[test]
+fn a_claim_does_not_ask_for_the_volume_of_another() {
+    for (volume, name, to, kept) in [
+        ("kept", "data", To::Home, true),
+        ("taken", "other", To::Home, true),
+        ("taken", "data", To::Home, false),
+        ("taken", "other", To::Copy, false),
+        ("absent", "data", To::Home, false),
+    ] {
+        let text = format!(
+            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}, namespace: shop}}, spec: {{volumeName: {volume}}}}}"
+        );
+        assert_eq!(line("persistentvolumeclaims", &text, to).contains("volumeName"), kept, "{volume} {name}");
+    }
 }
