@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -233,10 +235,23 @@ fn patch_step(object: &Manifest, fixup: &PatchFixup) -> Step {
         let done = operations.iter().all(|operation| holds(object, operation));
         return if done { Step::Done } else { Step::Patch(Patch::Json(operations.clone()), "") };
     }
-    let patch = fixup.merge.clone().unwrap_or_default();
+    let patch = in_stored_form(object, fixup.merge.clone().unwrap_or_default());
     let mut merged = object.as_json().clone();
     json_patch::merge(&mut merged, &patch);
     if &merged == object.as_json() { Step::Done } else { Step::Patch(Patch::Merge(patch), "") }
+}
+
+/// A merge patch as the server stores its effect: it folds `stringData` of a Secret into `data`.
+fn in_stored_form(object: &Manifest, mut patch: Json) -> Json {
+    let is_secret = object.kind() == "Secret" && object.gvk().group.is_empty();
+    let Some(map) = patch.as_object_mut().filter(|_| is_secret) else { return patch };
+    let Some(Json::Object(texts)) = map.shift_remove("stringData") else { return patch };
+    let data = map.entry("data").or_insert_with(|| json!({}));
+    if let Some(data) = data.as_object_mut() {
+        let encoded = |value: &Json| value.as_str().map_or(Json::Null, |text| BASE64.encode(text).into());
+        data.extend(texts.iter().map(|(key, value)| (key.clone(), encoded(value))));
+    }
+    patch
 }
 
 /// Whether the object looks as if the operation had been carried out.

@@ -89,3 +89,18 @@ fn a_bad_expression_names_the_fixup_and_the_field() {
     let error = Fixup::compile(&serde_json::from_value(spec).unwrap()).err().unwrap();
     assert_eq!(error.to_string(), "cannot read `when` of fixup mend");
 }
+
+#[test]
+fn a_patch_of_string_data_is_seen_where_the_server_keeps_it() {
+    let patch =
+        json!({"patch": {"target": {"kind": "Secret", "name": "a"}, "merge": {"stringData": {"k": "new"}}}});
+    let fixup = fixup(patch);
+    let secret = |data: &str| {
+        Manifest::parse(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "uid": "1"}, "data": {"k": data}})).unwrap()
+    };
+    let Step::Patch(Patch::Merge(sent), "") = fixup.step(&secret("b2xk"), Timestamp::UNIX_EPOCH) else {
+        panic!("no patch")
+    };
+    assert_eq!(sent, json!({"data": {"k": "bmV3"}}));
+    assert!(matches!(fixup.step(&secret("bmV3"), Timestamp::UNIX_EPOCH), Step::Done));
+}
