@@ -161,7 +161,9 @@ pub enum Rewriter {
     WebhookSideEffects,
     /// Maps the namespaces in role binding subjects, those in the names of service-account users and groups included.
     SubjectNamespaces,
-    /// Drops `volumeName` of a claim whose volume is neither restored nor there, so that a new volume is provisioned.
+    /// Maps the namespaces that selectors of namespaces name by the label `kubernetes.io/metadata.name`.
+    NamespaceSelectors,
+    /// Drops `volumeName` of a claim whose volume is neither restored nor there, or another claim's, so that a new volume is provisioned.
     ClaimVolume,
 }
 

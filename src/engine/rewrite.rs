@@ -43,6 +43,7 @@ pub fn rewrite(rewriter: Rewriter, object: &mut Json, around: &Surroundings<'_>)
         Rewriter::CrdPreserveUnknownFields => crd_preserve_unknown_fields(object),
         Rewriter::WebhookSideEffects => webhook_side_effects(object),
         Rewriter::SubjectNamespaces => subject_namespaces(object, around),
+        Rewriter::NamespaceSelectors => namespace_selectors(object, around),
         Rewriter::ClaimVolume => claim_volume(object, around),
     }
 }
@@ -194,6 +195,28 @@ fn subject_namespaces(object: &mut Json, around: &Surroundings<'_>) {
         if let Some(new) = new {
             subject.insert("name".into(), Json::String(new));
         }
+    }
+}
+
+/// Maps namespaces in every `namespaceSelector` of the tree. Velero forgets them.
+fn namespace_selectors(tree: &mut Json, around: &Surroundings<'_>) {
+    let rename = |place: &mut Json| {
+        if let Some(new) = place.as_str().and_then(|old| around.renamed(old)) {
+            *place = Json::String(new.to_owned());
+        }
+    };
+    if let Some(selector) = tree.get_mut("namespaceSelector") {
+        selector.pointer_mut("/matchLabels/kubernetes.io~1metadata.name").map(rename);
+        for expression in list(selector.get_mut("matchExpressions")) {
+            if expression.get("key").and_then(Json::as_str) == Some("kubernetes.io/metadata.name") {
+                list(expression.get_mut("values")).for_each(rename);
+            }
+        }
+    }
+    match tree {
+        Json::Object(map) => map.values_mut().for_each(|value| namespace_selectors(value, around)),
+        Json::Array(values) => values.iter_mut().for_each(|value| namespace_selectors(value, around)),
+        _ => {}
     }
 }
 

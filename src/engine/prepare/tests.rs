@@ -434,3 +434,11 @@ fn a_claim_does_not_ask_for_the_volume_of_another() {
         assert_eq!(line("persistentvolumeclaims", &text, to).contains("volumeName"), kept, "{volume} {name}");
     }
 }
+
+#[test]
+fn selectors_of_namespaces_follow_them() {
+    let text = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, spec: {ingress: [{from: [
+        {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop, team: shop}}},
+        {namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [shop, other]}, {key: team, operator: In, values: [shop]}]}}]}]}}";
+    insta::assert_snapshot!(line("networkpolicies", text, To::Copy), @r#"{"metadata":{"name":"p","namespace":"copy"},"spec":{"ingress":[{"from":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"copy","team":"shop"}}},{"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["copy","other"]},{"key":"team","operator":"In","values":["shop"]}]}}]}]}}"#);
+}
