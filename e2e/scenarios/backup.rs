@@ -171,6 +171,13 @@ metadata: {name: half, namespace: NAMESPACE}
     let record: serde_json::Value =
         serde_json::from_slice(&fs::read(sandbox.records().last().unwrap()).unwrap()).unwrap();
     assert_eq!(record["outcome"], "Partial");
+    let state = format!("archive@{}", record["id"].as_str().unwrap());
+    let diff = sandbox.with_key(&["diff", &state, "cluster", "-o", "json"]).expect(1).json();
+    let changes = diff["changes"].as_array().unwrap();
+    let secrets =
+        changes.iter().filter(|change| change["key"]["kind"] == "Secret" || change["kind"] == "Secret");
+    assert_eq!(secrets.count(), 0, "what a snapshot could not list is unknown, not added: {diff}");
+    assert!(diff["unknown"].to_string().contains("secrets"), "{diff}");
     let kinds = record["kinds"].as_array().unwrap();
     let secrets = kinds.iter().find(|k| k["resource"] == "secrets").expect("secrets are named in the record");
     assert_eq!(secrets["result"], "failed");

@@ -2,6 +2,7 @@
 //!
 //! In: two `StateName`s · Out: `ChangeSet` · Touches: through `App`
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +12,16 @@ use anstyle::{AnsiColor, Style};
 use crate::app::wiring::{App, Connected};
 use crate::domain::change::ChangeSet;
 use crate::domain::document::PolicySet;
-use crate::domain::object::Resource;
+use crate::domain::object::{Manifest, Resource};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::{Patterns, SelectSpec, Selection};
 use crate::engine::compare::{Live, Side, View, compare_states};
+use crate::engine::draft::is_namespace;
 use crate::engine::hide::Marks;
+use crate::engine::listing::each;
 use crate::engine::plan::{BackupPlan, plan};
 use crate::engine::render::{self, Palette};
-use crate::ports::cluster::Discovery;
+use crate::ports::cluster::{Discovery, Scope};
 
 use super::args::DiffArgs;
 use super::choose::StateName;
@@ -71,11 +74,43 @@ pub async fn diff(app: &App, args: &DiffArgs) -> Result<Done, Failure> {
         _ => Vec::new(),
     };
     let view = view(args, &set, &policies, catalog)?;
+    refuse_what_matches_nothing(&view.selection, [first.as_ref(), second.as_ref()], live.as_ref()).await?;
     let before = side(first.as_ref(), live.as_ref(), &plans, app)?;
     let after = side(second.as_ref(), live.as_ref(), &plans, app)?;
     let set = compare_states(before, after, &view).await.map_err(|e| Failure::closed(&e))?;
     let same = set.changes.is_empty() && set.unknown.is_empty();
     Ok(Done::new(if same { Exit::Fine } else { Exit::Different }, set))
+}
+
+/// A misspelt name would make any two states equal.
+async fn refuse_what_matches_nothing(
+    selection: &Selection,
+    saved: [Option<&Saved>; 2],
+    live: Option<&(&Connected, Discovery)>,
+) -> Result<(), Failure> {
+    let entries = || saved.iter().flatten().flat_map(|saved| &saved.state.entries);
+    let mut kinds: BTreeSet<Resource> = entries().map(|entry| entry.resource.as_ref().clone()).collect();
+    let own = entries().filter(|entry| is_namespace(&entry.key)).map(|entry| &entry.key.name);
+    let mut names: BTreeSet<String> =
+        entries().filter_map(|entry| entry.key.namespace.as_ref()).chain(own).cloned().collect();
+    if let Some((connected, discovery)) = live {
+        kinds.extend(discovery.resources.iter().cloned());
+        let namespaces =
+            discovery.resources.iter().find(|r| r.gvk.group.is_empty() && r.gvk.kind == "Namespace");
+        let Some(namespaces) = namespaces else { return Ok(()) };
+        let take = |object: Manifest| {
+            names.insert(object.name().to_owned());
+        };
+        if each(connected.reader.as_ref(), namespaces, &Scope::All, "", take).await.is_err() {
+            return Ok(()); // who may not list namespaces cannot be told which there are
+        }
+    }
+    let kinds: Vec<Resource> = kinds.into_iter().collect();
+    let notes = selection.unmatched(&kinds, &names.into_iter().collect::<Vec<_>>());
+    if notes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(notes.join("; ")).hint("names and globs are looked for in both states"))
 }
 
 /// Two commits can be compared without an identity: encrypted values are compared as they are.

@@ -180,6 +180,11 @@ impl KindMatcher {
         self.0.iter().any(|glob| matches_kind(glob, (group, kind, plural)))
     }
 
+    /// Whether this very pattern is among them.
+    pub fn has(&self, pattern: &str) -> bool {
+        self.0.iter().any(|glob| glob.text() == pattern)
+    }
+
     /// The patterns that match none of these kinds (group, Kind, plural), as they were written.
     pub fn unmatched<'a>(&self, kinds: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<String> {
         let mut left: Vec<&Glob> = self.0.iter().collect();

@@ -217,9 +217,24 @@ impl Selection {
             ("clusterResources.include", kinds(&self.cluster.include, false)),
             ("clusterResources.exclude", kinds(&self.cluster.exclude, false)),
         ];
-        let note =
-            |list: &str, pattern: String| format!("{list}: {pattern:?} matches nothing in the cluster");
+        // A pattern that stands in the lists of both scopes is meant for one of them.
+        let both = |list: &str, pattern: &String| match list {
+            "namespacedResources.include" => Self::matched(&self.cluster.include, pattern, resources, false),
+            "clusterResources.include" => Self::matched(&self.namespaced.include, pattern, resources, true),
+            _ => false,
+        };
+        let lists = lists.map(|(list, left)| {
+            (list, left.into_iter().filter(|pattern| !both(list, pattern)).collect::<Vec<_>>())
+        });
+        let note = |list: &str, pattern: String| format!("{list}: {pattern:?} matches nothing");
         lists.into_iter().flat_map(|(list, left)| left.into_iter().map(move |p| note(list, p))).collect()
+    }
+
+    /// Whether a list has a pattern and it matches a kind.
+    fn matched(list: &KindMatcher, pattern: &String, resources: &[Resource], namespaced: bool) -> bool {
+        let scope = resources.iter().filter(|r| r.namespaced == namespaced);
+        let kinds = scope.map(|r| (r.gvk.group.as_str(), r.gvk.kind.as_str(), r.plural.as_str()));
+        list.has(pattern) && !list.unmatched(kinds).contains(pattern)
     }
 
     /// Whether cluster-scoped objects may come along only because taken ones need them.

@@ -96,7 +96,11 @@ pub async fn compare_states(before: Side<'_>, after: Side<'_>, view: &View) -> R
     set.unknown = first.unknown.iter().chain(&second.unknown).cloned().collect();
     let mut different = Vec::new();
     let keys: BTreeSet<&ObjectKey> = first.objects.keys().chain(second.objects.keys()).collect();
-    for key in keys.into_iter().filter(|key| !first.cannot_tell(key) && !second.cannot_tell(key)) {
+    for key in keys {
+        let seen = first.objects.get(key).or(second.objects.get(key));
+        if seen.is_some_and(|seen| first.cannot_tell(&seen.resource) || second.cannot_tell(&seen.resource)) {
+            continue;
+        }
         match (first.objects.get(key), second.objects.get(key)) {
             (Some(a), Some(b)) if a.digest == b.digest => set.equal += 1,
             _ => different.push(key.clone()),
@@ -125,7 +129,9 @@ fn change(
 struct Outline {
     objects: BTreeMap<ObjectKey, Seen>,
     unknown: Vec<String>,
-    unlisted: BTreeSet<(String, String)>,
+    /// Kinds that were not listed to the end, by full name, and groups that were not discovered.
+    unlisted: BTreeSet<String>,
+    undiscovered: BTreeSet<String>,
 }
 
 struct Seen {
@@ -135,8 +141,21 @@ struct Seen {
 }
 
 impl Outline {
-    fn cannot_tell(&self, key: &ObjectKey) -> bool {
-        !self.unlisted.is_empty() && self.unlisted.contains(&(key.group.clone(), key.kind.clone()))
+    fn cannot_tell(&self, kind: &Resource) -> bool {
+        self.undiscovered.contains(&kind.gvk.group)
+            || !self.unlisted.is_empty() && self.unlisted.contains(&kind.full_name())
+    }
+
+    /// Notes that nothing of a group is known.
+    fn miss_group(&mut self, side: &str, version: &str, why: &str) {
+        self.unknown.push(format!("{side}: {version}: {why}"));
+        self.undiscovered.extend(version.split_once('/').map(|(group, _)| group.to_owned()));
+    }
+
+    /// Notes that not everything of a kind is known.
+    fn miss_kind(&mut self, side: &str, kind: &str, why: &str) {
+        self.unknown.push(format!("{side}: {kind}: {why}"));
+        self.unlisted.insert(kind.to_owned());
     }
 }
 
@@ -184,12 +203,12 @@ async fn saved(state: &State, view: &View) -> Result<Outline, Error> {
         outline.objects.extend(digests(kinds, view).await);
     }
     if let Some(record) = &state.record {
-        outline
-            .unknown
-            .extend(record.undiscovered.iter().map(|(g, why)| format!("{}: {g}: {why}", state.describe)));
+        for (version, why) in &record.undiscovered {
+            outline.miss_group(&state.describe, version, why);
+        }
         for kind in &record.kinds {
             if let KindResult::Failed { reason } = &kind.result {
-                outline.unknown.push(format!("{}: {}: {reason}", state.describe, kind.resource));
+                outline.miss_kind(&state.describe, &kind.resource, reason);
             }
         }
     }
@@ -228,17 +247,15 @@ async fn listed(live: Live<'_>, view: &View) -> Result<Outline, Error> {
                 }
                 Event::Kind(kind) => {
                     if let KindResult::Failed { reason } = kind.result {
-                        outline.unknown.push(format!("cluster {}: {}: {reason}", live.name, kind.resource));
-                        let named = live.served.iter().filter(|r| r.full_name() == kind.resource);
-                        outline.unlisted.extend(named.map(|r| (r.gvk.group.clone(), r.gvk.kind.clone())));
+                        outline.miss_kind(&format!("cluster {}", live.name), &kind.resource, &reason);
                     }
                 }
                 Event::LeftOut { .. } | Event::Note(_) => {}
             }
         }
-        let broken =
-            plan.broken().iter().map(|(group, why)| format!("cluster {}: {group}: {why}", live.name));
-        outline.unknown.extend(broken);
+        for (version, why) in plan.broken() {
+            outline.miss_group(&format!("cluster {}", live.name), version, why);
+        }
     }
     Ok(outline)
 }

@@ -177,9 +177,9 @@ fn patterns_that_match_nothing_are_named() {
     assert_eq!(
         notes,
         [
-            "namespaces.include: \"shpo-*\" matches nothing in the cluster",
-            "namespacedResources.exclude: \"Sercet\" matches nothing in the cluster",
-            "clusterResources.include: \"Deployment\" matches nothing in the cluster",
+            "namespaces.include: \"shpo-*\" matches nothing",
+            "namespacedResources.exclude: \"Sercet\" matches nothing",
+            "clusterResources.include: \"Deployment\" matches nothing",
         ]
     );
 }

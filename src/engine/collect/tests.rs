@@ -258,5 +258,5 @@ async fn a_namespace_comes_along_when_only_something_in_it_has_the_label() {
 async fn a_pattern_that_matches_nothing_is_a_note() {
     let world = World::new(1).await;
     let told = world.run(&in_namespaces(&["shop", "sh0p-*"])).await;
-    assert_eq!(told.notes, ["namespaces.include: \"sh0p-*\" matches nothing in the cluster"]);
+    assert_eq!(told.notes, ["namespaces.include: \"sh0p-*\" matches nothing"]);
 }
