@@ -1,7 +1,9 @@
 //! Bad input: a clear error, the right exit code, and nothing half-written.
 
 use crate::Scenario;
+use crate::scenarios::backup::shop;
 use crate::support::parts::Need;
+use crate::support::program::Run;
 use crate::support::sandbox::{Sandbox, files};
 
 pub fn all() -> Vec<Scenario> {
@@ -10,9 +12,54 @@ pub fn all() -> Vec<Scenario> {
         Scenario { name: "bad-arguments-are-usage-errors", needs: &[], run: arguments },
         Scenario { name: "an-unreachable-cluster-is-said-at-once", needs: &[], run: unreachable },
         Scenario { name: "a-read-only-location-is-not-written", needs: &[Need::Api], run: read_only },
+        Scenario { name: "names-that-match-nothing-are-no-answer", needs: &[Need::Api], run: misspelt },
+        Scenario { name: "one-location-without-credentials", needs: &[Need::Api], run: no_credentials },
         Scenario { name: "the-demo-needs-nothing", needs: &[], run: demo },
         Scenario { name: "init-makes-a-repository-that-validates", needs: &[], run: init },
     ]
+}
+
+fn misspelt(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.with_key(&["backup"]).expect(0);
+    let space = sandbox.namespace.as_str();
+    for option in [["-n", "shpo"], ["--only-kind", "Secrt"]] {
+        let diff = [&["diff", "archive@latest", "cluster"], &option[..]].concat();
+        sandbox.with_key(&diff).expect(2).says(option[1]).says("matches nothing");
+        let restore = [&["restore", "apply", "--from", "archive@latest"], &option[..]].concat();
+        if option[0] == "-n" {
+            sandbox.with_key(&restore).expect(2).says("nothing of snapshot").says("shpo");
+        }
+    }
+    let one = ["diff", "archive@latest", "cluster", "-n", space, "--only-kind", "Secret"];
+    sandbox.with_key(&one).expect(0).says_not("matches nothing");
+    let twice =
+        ["restore", "plan", "--from", "archive@latest", "--map-namespace", "a=b", "--map-namespace", "a=c"];
+    sandbox.with_key(&twice).expect(2).says("two new names");
+    let mut arn = sandbox.command(&["backup"]);
+    arn.env("BACKSTAY_CLUSTER_NAME", "arn:aws:eks:eu-west-1:1:cluster/prod");
+    Run::of(&mut arn).expect(2).says("--cluster-name prod");
+    let url = "http://somebody:hunter2@127.0.0.1:1/x.git";
+    sandbox.with_key(&["validate", "--policy-repo", url, "-o", "json"]).expect(3).says_not("hunter2");
+    let other = sandbox.path("other.txt");
+    sandbox.backstay(&["keys", "new", &other]).expect(0);
+    sandbox.backstay(&["verify", "--identity", &other]).expect(3).says("LOCKED").says_not("DAMAGED");
+    let record = sandbox.records().pop().unwrap();
+    let later = record.parent().unwrap().with_file_name("all-29991231t000000z-aaaa");
+    std::fs::create_dir(&later).unwrap();
+    std::fs::write(later.join("snapshot.json"), "{").unwrap();
+    let latest = sandbox.with_key(&["show", "latest"]).expect(3);
+    latest.says("cannot tell which snapshot").says("all-29991231t000000z-aaaa");
+}
+
+/// The other location gets its snapshot, and the outcome is Partial.
+fn no_credentials(sandbox: &Sandbox) {
+    shop(sandbox);
+    let text = std::fs::read_to_string(sandbox.dir.join("policy/policy.yaml")).unwrap();
+    let url = format!("file://{}", sandbox.path("archive"));
+    sandbox.write("policy/policy.yaml", &text.replace(&url, "s3://somewhere/x"));
+    sandbox.backstay(&["backup"]).expect(1).says("AWS_ACCESS_KEY_ID").says("mirror");
+    assert!(!sandbox.git(&["-C", &sandbox.path("mirror.git"), "log", "--oneline", "main"]).is_empty());
 }
 
 /// What stands in the file, and what the error must say.

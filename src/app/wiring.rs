@@ -11,9 +11,11 @@ use tokio::sync::OnceCell;
 use super::access;
 use super::settings::Settings;
 use crate::adapters::clock::SystemClock;
+use crate::adapters::git::address::Address;
 use crate::adapters::git::repositories::Repositories;
 use crate::adapters::kube::connect::{self, ApiServer};
 use crate::adapters::object_store::connect as object_store;
+use crate::domain::identity::is_cluster_name;
 use crate::domain::location::{ArchiveTarget, LocationSpec, MirrorTarget};
 use crate::domain::object::Gvk;
 use crate::domain::policy::PolicySpec;
@@ -34,6 +36,9 @@ pub enum Error {
     /// In a pod there is no context to take the name from.
     #[error("the cluster has no name here; give it one with --cluster-name")]
     NoName,
+    /// The name could not stand in an archive.
+    #[error("{0:?} cannot name a cluster: use up to 253 letters, digits, `.`, `_` and `-`")]
+    BadName(String),
     /// The cluster refused a read that a door needs.
     #[error("cannot read {what}")]
     Cluster {
@@ -82,6 +87,11 @@ pub enum Error {
     },
 }
 
+/// The name, if it can stand in every location.
+fn named(name: String) -> Result<String, Error> {
+    if is_cluster_name(&name) { Ok(name) } else { Err(Error::BadName(name)) }
+}
+
 /// A cluster and the name it goes by.
 #[derive(Clone)]
 pub struct Connected {
@@ -125,13 +135,14 @@ impl App {
         let cluster = Arc::new(ApiServer::connect(&access).await?);
         let context = cluster.context().map(str::to_owned);
         let name = settings.cluster_name.clone().or(context).ok_or(Error::NoName)?;
+        let name = named(name)?;
         Ok(Connected { reader: cluster.clone(), writer: cluster, name })
     }
 
     /// Name of the cluster, without connecting where it was given.
     pub async fn cluster_name(&self) -> Result<String, Error> {
         match &self.settings.cluster_name {
-            Some(name) => Ok(name.clone()),
+            Some(name) => named(name.clone()),
             None => Ok(self.cluster().await?.name.clone()),
         }
     }
@@ -139,6 +150,12 @@ impl App {
     /// The identities that were given, perhaps none.
     pub fn identities(&self) -> Result<Arc<Identities>, Error> {
         Ok(Arc::new(access::identities(&self.settings)?))
+    }
+
+    /// Where the policy repository is, without a password.
+    pub fn policy_place(&self) -> String {
+        let place = &self.settings.policy_repo;
+        Address::parse(place).map_or_else(|_| place.clone(), |address| address.shown().to_owned())
     }
 
     /// The policy repository at its reference; only for URLs.

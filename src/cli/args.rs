@@ -242,7 +242,7 @@ pub struct RestoreArgs {
     /// Only these namespaces, by name or glob
     #[arg(long, short = 'n', value_name = "NAME", requires = "from")]
     pub only_namespace: Vec<String>,
-    /// Only these kinds, by Kind or resource.group, globs allowed
+    /// Only these kinds and the namespaces they are in, by Kind or resource.group, globs allowed
     #[arg(long, value_name = "KIND", requires = "from")]
     pub only_kind: Vec<String>,
     /// New name of a namespace, as OLD=NEW; may be given more than once

@@ -118,10 +118,18 @@ fn wants(set: &PolicySet, spec: &PolicySpec) -> Wants {
 }
 
 async fn targets(app: &App, set: &PolicySet, spec: &PolicySpec) -> Result<Vec<Target>, Failure> {
-    let mut targets = Vec::new();
+    let (mut targets, mut unusable) = (Vec::new(), Vec::new());
     for name in &spec.locations {
         let (name, location) = choose::location(set, name)?;
-        targets.extend(app.target(name, location, spec).await.map_err(|e| Failure::of(&e))?);
+        match app.target(name, location, spec).await.map_err(|e| Failure::of(&e)) {
+            Ok(target) => targets.extend(target),
+            Err(failure) => unusable.push((name.to_owned(), failure)),
+        }
     }
+    if targets.is_empty() && !unusable.is_empty() {
+        return Err(unusable.swap_remove(0).1); // nothing could be kept anywhere
+    }
+    let told = |(location, failure): (String, Failure)| Target::Unusable { location, reason: failure.line() };
+    targets.extend(unusable.into_iter().map(told));
     Ok(targets)
 }

@@ -70,7 +70,8 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
 }
 
 fn interrupted() -> Failure {
-    Failure::stopped("interrupted").hint("run the same command again; a restore goes on where it stopped")
+    Failure::stopped("interrupted")
+        .hint("run the same command again: a backup left nothing behind, a restore goes on where it stopped")
 }
 
 async fn command(cli: Cli) -> Result<Done, Failure> {

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::app::wiring;
+use crate::domain::identity::short_cluster_name;
 use crate::engine::age;
 use crate::engine::load::Invalid;
 
@@ -82,6 +83,10 @@ impl Failure {
     /// The error of a door: a usage error where a file or setting is wrong, else a failure.
     pub fn of(error: &wiring::Error) -> Self {
         match error {
+            wiring::Error::BadName(name) => {
+                let short = short_cluster_name(name).unwrap_or("NAME");
+                Self::misused(error).hint(format!("give it a name of your own: --cluster-name {short}"))
+            }
             wiring::Error::Connect(_)
             | wiring::Error::NoName
             | wiring::Error::Access(_)
@@ -89,6 +94,13 @@ impl Failure {
             | wiring::Error::Encrypt(_) => Self::misused(error),
             _ => Self::failed(error),
         }
+    }
+
+    /// Message, causes and next step in one line.
+    pub fn line(&self) -> String {
+        let parts = std::iter::once(&self.message).chain(&self.causes);
+        let text = parts.map(String::as_str).collect::<Vec<_>>().join(": ");
+        self.hint.as_ref().map_or(text.clone(), |hint| format!("{text}; {hint}"))
     }
 
     /// The error's chain as a usage error.

@@ -49,7 +49,7 @@ async fn open(app: &App) -> Result<Repository, Failure> {
         }
     }
     let tree = app.policy_tree().await.map_err(|e| Failure::of(&e))?;
-    repository::commit(tree.as_ref(), "", &place).map_err(unreadable)
+    repository::commit(tree.as_ref(), "", &app.policy_place()).map_err(unreadable)
 }
 
 /// A path that is no URL; what is not there is a path too, for a clear error.

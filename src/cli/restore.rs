@@ -104,6 +104,10 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
     let state = states::at(&search, &spec.from.location, wanted).await?.state;
     let catalog = Arc::new(repository::catalog(&set)?);
     let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
+    if plan.waves.is_empty() && plan.left_out.is_empty() {
+        let failure = Failure::usage(format!("nothing of {} is selected", plan.source));
+        return Err(failure.hint(plan.notes.join("; ")));
+    }
     let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();
     let marks = Marks::new(&marked).map_err(|e| Failure::misused(&e))?;
     Ok(Job { state, plan, fixups: compiled, marks })
@@ -169,5 +173,13 @@ fn mapping(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, F
         Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
         _ => Err(Failure::usage(format!("cannot use {option} {pair:?}")).hint("write OLD=NEW")),
     };
-    pairs.iter().map(parse).collect()
+    let mut mapping = BTreeMap::new();
+    for pair in pairs {
+        let (old, new) = parse(pair)?;
+        if let Some(other) = mapping.insert(old.clone(), new).filter(|other| mapping[&old] != *other) {
+            let text = format!("{option} gives {old} two new names, {other} and {}", mapping[&old]);
+            return Err(Failure::usage(text));
+        }
+    }
+    Ok(mapping)
 }

@@ -54,7 +54,7 @@ pub async fn validate(app: &App) -> Result<Done, Failure> {
     repository::catalog(&loaded.set)?;
     let names = |keys: Vec<&String>| keys.into_iter().cloned().collect();
     Ok(Done::fine(Valid {
-        place: app.settings.policy_repo.clone(),
+        place: app.policy_place(),
         files: loaded.files,
         policies: names(loaded.set.policies.keys().collect()),
         locations: names(loaded.set.locations.keys().collect()),

@@ -27,14 +27,22 @@ pub struct Verified {
 impl Show for Verified {
     fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
         for report in &self.snapshots {
-            let verdict = if report.is_good() { "good" } else { "DAMAGED" };
+            let verdict = match (&report.locked, report.is_good()) {
+                (_, false) => "DAMAGED",
+                (Some(_), true) => "LOCKED",
+                (None, true) => "good",
+            };
             let objects = match report.depth {
+                Depth::Digests if report.locked.is_some() => "objects not looked into".into(),
                 Depth::Digests => "objects not looked into (no identity)".into(),
                 Depth::Objects => count(report.objects, "object"),
             };
-            if !quiet || !report.is_good() {
+            if !quiet || verdict != "good" {
                 let (files, size) = (count(report.files, "file"), bytes(report.bytes));
                 writeln!(out, "{verdict}: {}: {files}, {size}, {objects}", report.snapshot)?;
+            }
+            if let Some(why) = &report.locked {
+                writeln!(out, "  {why}")?;
             }
             for finding in &report.findings {
                 writeln!(out, "  {}: {}", finding.place, finding.problem)?;
@@ -74,5 +82,11 @@ pub async fn verify(app: &App, args: &VerifyArgs) -> Result<Done, Failure> {
         }
     }
     let good = verified.unreadable.is_empty() && verified.snapshots.iter().all(VerifyReport::is_good);
-    Ok(Done::new(if good { Exit::Fine } else { Exit::Different }, verified))
+    let locked = verified.snapshots.iter().any(|report| report.locked.is_some());
+    let exit = match (good, locked) {
+        (false, _) => Exit::Different,
+        (true, true) => Exit::Failed,
+        (true, false) => Exit::Fine,
+    };
+    Ok(Done::new(exit, verified))
 }

@@ -48,6 +48,17 @@ impl fmt::Display for SnapshotId {
     }
 }
 
+/// Whether a text can name a cluster in mirrors and archives: up to 253 letters, digits, `.`, `_` and `-`, not only dots.
+pub fn is_cluster_name(text: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=253).contains(&text.len()) && text.chars().all(fine) && text != "." && text != ".."
+}
+
+/// A name for a cluster that is called by something longer, such as `prod` for `arn:aws:eks:eu-west-1:1:cluster/prod`.
+pub fn short_cluster_name(text: &str) -> Option<&str> {
+    text.rsplit(['/', ':']).next().filter(|name| is_cluster_name(name))
+}
+
 /// Which policy, in which revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +87,17 @@ pub struct ClusterRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_of_a_cluster_has_a_short_one_in_it() {
+        let arn = "arn:aws:eks:eu-west-1:1234:cluster/prod";
+        assert!(!is_cluster_name(arn));
+        assert_eq!(short_cluster_name(arn), Some("prod"));
+        for bad in ["", ".", "..", "a/b", "ä", &"x".repeat(254)] {
+            assert!(!is_cluster_name(bad), "{bad}");
+        }
+        assert!(is_cluster_name("gke_project_europe-west1_prod.1"));
+    }
 
     #[test]
     fn a_snapshot_is_named_by_policy_time_and_letters() {

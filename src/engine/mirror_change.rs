@@ -94,7 +94,9 @@ impl Changes {
         let theirs = wanted.digest.is_none() && tip.state.encrypted.contains_key(path);
         if theirs && before.is_some() && tip.state.others_own(&facts.policy, path) {
             self.count.unchanged += 1;
-            self.notes.push(format!("{path} was left as another policy encrypts it"));
+            let left = format!("{path} was left as another policy encrypts it");
+            self.notes
+                .push(format!("{left}; if that policy is gone, delete its entry in backstay.yaml beside"));
             return;
         }
         match &wanted.digest {

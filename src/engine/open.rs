@@ -27,6 +27,18 @@ const STEP_BYTES: usize = 1 << 20;
 /// Why a state cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What is newer than the newest readable snapshot cannot be read.
+    #[error(
+        "cannot tell which snapshot in {place} is the latest: the record of {id} cannot be read: {reason}"
+    )]
+    LatestUnreadable {
+        /// Its name.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+        /// Which archive.
+        place: String,
+    },
     /// The archive or the record cannot be used.
     #[error("cannot open the archive")]
     Archive(#[from] archive::Error),
@@ -329,9 +341,29 @@ pub async fn find(bucket: &dyn Bucket, cluster: &str, which: &Which) -> Result<S
         Which::Latest(policy) => {
             let listing = archive::list(bucket, Some(cluster)).await?;
             let newest = archive::newest(&listing.records, policy.as_deref()).cloned();
+            if let Some(later) = unreadable_since(&listing, newest.as_ref(), policy.as_deref()) {
+                let (id, reason) = (later.id.clone(), later.reason.clone());
+                return Err(Error::LatestUnreadable { id, reason, place: bucket.describe() });
+            }
             newest.ok_or_else(|| Error::NoLatest { cluster: cluster.to_owned(), place: bucket.describe() })
         }
     }
+}
+
+/// A record that cannot be read and may be newer than the newest that can.
+fn unreadable_since<'l>(
+    listing: &'l archive::Listing,
+    newest: Option<&SnapshotRecord>,
+    policy: Option<&str>,
+) -> Option<&'l archive::Unreadable> {
+    let later = |one: &&archive::Unreadable| {
+        let id = SnapshotId::parse(&one.id);
+        let started = id.as_ref().and_then(SnapshotId::started);
+        let of_policy = policy.is_none_or(|policy| one.id.starts_with(&format!("{policy}-")));
+        let second = newest.map(|record| record.started.as_second());
+        of_policy && started.map(jiff::Timestamp::as_second).is_none_or(|s| second.is_none_or(|n| s >= n))
+    };
+    listing.unreadable.iter().rfind(later)
 }
 
 fn state_entry(entry: IndexEntry, resources: &[Arc<Resource>]) -> StateEntry {

@@ -136,6 +136,9 @@ pub async fn plan(
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
     notes.extend(unmatched(state, &selection));
+    let homes: BTreeSet<&str> = state.entries.iter().filter_map(|e| e.key.namespace.as_deref()).collect();
+    let strangers = spec.namespace_mapping.keys().filter(|old| !homes.contains(old.as_str()));
+    notes.extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
     let unselected = chosen.unselected.clone();
     let existing = ExistingRules::new(spec.existing, &spec.existing_for);
     let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;

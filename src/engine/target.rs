@@ -43,6 +43,13 @@ pub enum Target {
         /// Repository, recipients and rules.
         to: Box<mirror::Destination>,
     },
+    /// A location that cannot be written at all, such as one without credentials. The others go on.
+    Unusable {
+        /// Name of the location.
+        location: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A location that is being written, or why that ended.
@@ -76,6 +83,7 @@ impl Draft {
                     draft.map(|draft| State::Archive(Box::new(draft))).map_err(|e| chain(&e)),
                 )
             }
+            Target::Unusable { location, reason } => (location, Kind::Archive, Err(reason)),
             Target::Mirror { location, to } => {
                 let draft = mirror::begin(*to, &run.cluster.name, &run.policy.name, run.started).await;
                 let draft = draft.map(|draft| State::Mirror(Box::new(draft)));

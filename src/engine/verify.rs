@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::age::Identities;
 use super::archive::{self, RECORD};
-use super::files::Files;
+use super::files::{self, Files};
 use super::open;
 use super::part::{self, PartReader};
 use super::pool::compute;
@@ -38,12 +38,15 @@ pub struct VerifyReport {
     pub objects: u64,
     /// Bytes that were fetched.
     pub bytes: u64,
+    /// Why it could not be looked into although that was asked for: the identities are not those of its recipients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<String>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong with what was looked at.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty()
     }
@@ -81,6 +84,7 @@ pub async fn verify(
         files: 0,
         objects: 0,
         bytes: 0,
+        locked: None,
         findings: Vec::new(),
     };
     let files = match Files::of(bucket.clone(), record.clone()) {
@@ -146,6 +150,11 @@ impl Verifying {
 
     async fn objects(&mut self, files: &Files, identities: &Arc<Identities>) {
         let record = self.record.clone();
+        if let Err(error @ files::Error::WrongIdentity { .. }) = files.index(identities).await {
+            self.report.depth = Depth::Digests;
+            self.report.locked = Some(error.to_string());
+            return self.digests(files).await;
+        }
         match files.report(identities).await {
             Ok(report) => {
                 self.count(record.report.bytes);

@@ -113,7 +113,7 @@ impl<'a> Offers<'a> {
                 let wanted = self.server.user.as_deref().or(self.credentials.username.as_deref());
                 Config::open_default()
                     .and_then(|settings| Cred::credential_helper(&settings, &self.server.url, wanted))
-                    .map_err(|_| no("it asks for a user and a password, and none are set"))
+                    .map_err(|_| no("it asks for a user and a password, and none are set (BACKSTAY_GIT_USERNAME and BACKSTAY_GIT_PASSWORD, or credentialsRef)"))
             }
             (_, Some(_)) => Err(no("user or password is wrong, or may not do this")),
             (_, None) => Err(no("what the Git credential helper knows is wrong, or may not do this")),

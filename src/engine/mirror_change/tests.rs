@@ -54,7 +54,9 @@ async fn what_another_policy_encrypts_is_not_written_in_the_clear() {
     let result = harbour.backup("careless", &["ConfigMap shop/web token=abc"]).await;
     assert_eq!(
         result.notes,
-        ["namespaces/shop/core/configmaps/web.yaml was left as another policy encrypts it"]
+        [
+            "namespaces/shop/core/configmaps/web.yaml was left as another policy encrypts it; if that policy is gone, delete its entry in backstay.yaml beside"
+        ]
     );
     assert!(
         !harbour.text("backups/clusters/prod/namespaces/shop/core/configmaps/web.yaml").await.contains("abc")

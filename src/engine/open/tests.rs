@@ -87,6 +87,20 @@ async fn latest_is_the_newest_complete_one_and_a_partial_one_needs_its_name() {
 }
 
 #[tokio::test]
+async fn latest_is_not_guessed_when_a_newer_record_cannot_be_read() {
+    let stage = Stage::new();
+    let latest =
+        || State::archive(stage.bucket.clone(), "prod", &Which::Latest(None), stage.identities.clone());
+    stage.store("2026-11-20T06:30:00Z", Complete, vec![]).await;
+    let record = |id: &str| format!("clusters/prod/snapshots/{id}/{RECORD}");
+    stage.bucket.put(&record("shop-20261119t063000z-aaaa"), Some(b"{".to_vec()));
+    assert_eq!(latest().await.unwrap().describe, "snapshot shop-20261120t063000z-kwpa");
+    stage.bucket.put(&record("shop-20261121t063000z-aaaa"), Some(b"{".to_vec()));
+    let error = latest().await.err().unwrap().to_string();
+    assert!(error.contains("the record of shop-20261121t063000z-aaaa cannot be read"), "{error}");
+}
+
+#[tokio::test]
 async fn whatever_is_wrong_is_named_before_any_object_is_given() {
     let mut lines = Vec::new();
     let part = "objects-0001.tar.zst.age";
