@@ -68,7 +68,7 @@ fn s3(sandbox: &Sandbox) {
     archive_policy(sandbox, &format!("{{url: '{url}', endpoint: '{endpoint}'}}"));
     let secret = sandbox.parts.get("S3_SECRET_KEY").to_owned();
     with_s3(sandbox, &secret, &["backup"]).expect(0);
-    with_s3(sandbox, &secret, &["verify"]).expect(0);
+    with_s3(sandbox, &secret, &["verify", "latest"]).expect(0);
     sandbox.lose_namespace(&sandbox.namespace);
     with_s3(sandbox, &secret, &["restore", "apply", "--from", "archive@latest"]).expect(0);
     assert!(sandbox.object("configmap", &sandbox.namespace, "web").is_some());
@@ -89,7 +89,7 @@ fn s3_tls(sandbox: &Sandbox) {
     with_s3(sandbox, &secret, &["backup"]).expect(3).says("certificate");
     archive_policy(sandbox, &format!("{{url: '{url}', endpoint: '{endpoint}', caCert: '{ca}'}}"));
     with_s3(sandbox, &secret, &["backup"]).expect(0);
-    with_s3(sandbox, &secret, &["verify"]).expect(0);
+    with_s3(sandbox, &secret, &["verify", "latest"]).expect(0);
 }
 
 fn with_azure(sandbox: &Sandbox, key: &str, args: &[&str]) -> Run {
@@ -108,7 +108,7 @@ fn azure(sandbox: &Sandbox) {
     archive_policy(sandbox, &format!("{{url: '{url}', endpoint: '{endpoint}'}}"));
     let key = sandbox.parts.get("AZURE_KEY").to_owned();
     with_azure(sandbox, &key, &["backup"]).expect(0);
-    with_azure(sandbox, &key, &["verify"]).expect(0);
+    with_azure(sandbox, &key, &["verify", "latest"]).expect(0);
     sandbox.lose_namespace(&sandbox.namespace);
     with_azure(sandbox, &key, &["restore", "apply", "--from", "archive@latest"]).expect(0);
     assert!(sandbox.object("configmap", &sandbox.namespace, "web").is_some());

@@ -100,6 +100,7 @@ pub async fn put(reach: &Reach<'_>, order: &Order<'_>) -> Written {
                 removed = true;
                 continue;
             }
+            Step::Vanished => continue,
         };
         if order.mode == Mode::DryRun {
             let reason = "once the one that is being deleted is gone";
@@ -120,6 +121,8 @@ enum Step {
     Dying(Manifest),
     /// It was in the way and was deleted, or would be, and why.
     Removed(String),
+    /// It was in the way, and is gone now.
+    Vanished,
 }
 
 impl From<Written> for Step {
@@ -228,6 +231,7 @@ async fn apply(reach: &Reach<'_>, order: &Order<'_>, removed: bool) -> Step {
 async fn fixed(reach: &Reach<'_>, order: &Order<'_>, error: &Error, removed: bool) -> Step {
     match get(reach, order).await {
         Ok(Some(live)) if live.is_deleting() => Step::Dying(live),
+        Ok(None) => Step::Vanished,
         _ if order.existing == Existing::Recreate && !removed => {
             remove(reach, order, &error.to_string()).await
         }

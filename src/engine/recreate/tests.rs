@@ -1,21 +1,32 @@
 //! Claims about objects that must make way, on the memory cluster.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use serde_json::json;
 
+use crate::adapters::memory::cluster::Cluster;
 use crate::adapters::memory::fault::{Effect, Fault, Verb};
+use crate::domain::object::{Manifest, Resource};
+use crate::domain::report::ObjectAction;
+use crate::domain::restore_request::Propagation;
+use crate::engine::hide::Marks;
 use crate::engine::open::State;
-use crate::engine::restore::tests::{ONLY_SHOP, World, with_shop};
-use crate::ports::cluster::Reader;
+use crate::engine::preview::preview;
+use crate::engine::reach::Reach;
+use crate::engine::restore::apply;
+use crate::engine::restore::tests::{ONLY_SHOP, World, shown, with_shop};
+use crate::ports::cluster::{Conflicts, Error, Mode, Patch, Place, Writer};
 
 /// The shop is saved; then its Deployment gets another selector, which nobody can change back in place.
 async fn with_another_selector() -> (World, State) {
     let (world, state) = with_shop().await;
     let deployment = world.object("Deployment", "shop/web").unwrap();
     let resource = world.resource(&deployment).await;
-    let place = crate::ports::cluster::Place { namespace: Some("shop"), name: "web", subresource: "" };
-    let writer: &dyn crate::ports::cluster::Writer = &world.cluster;
-    writer.delete(&resource, place, crate::domain::restore_request::Propagation::Background).await.unwrap();
-    world.clock.advance(std::time::Duration::from_secs(5));
+    let place = Place { namespace: Some("shop"), name: "web", subresource: "" };
+    world.cluster.delete(&resource, place, Propagation::Background).await.unwrap();
+    world.clock.advance(Duration::from_secs(5));
     world.kubectl(OTHER).await;
     (world, state)
 }
@@ -99,14 +110,54 @@ async fn kinds_may_have_an_answer_of_their_own() {
 async fn a_dry_run_deletes_nothing_and_says_what_would_be() {
     let (world, state) = with_another_selector().await;
     let plan = world.plan(&state, &format!("{{existing: Recreate, {ONLY_SHOP}}}")).await;
-    let marks = crate::engine::hide::Marks::new(&[]).unwrap();
+    let marks = Marks::new(&[]).unwrap();
     let before = world.writes();
-    let preview = crate::engine::preview::preview(&plan, &state, &marks, &world.reach()).await.unwrap();
+    let preview = preview(&plan, &state, &marks, &world.reach()).await.unwrap();
     assert_eq!(world.writes(), before);
     let objects = preview.waves.iter().flat_map(|wave| &wave.objects);
     let web = objects.into_iter().find(|o| o.report.key.kind == "Deployment").unwrap();
-    assert_eq!(web.report.action, crate::domain::report::ObjectAction::Recreated);
+    assert_eq!(web.report.action, ObjectAction::Recreated);
     assert!(web.report.reason.as_ref().unwrap().starts_with("deleted and made anew: "), "{web:?}");
-    let served = world.cluster.discover().await.unwrap();
-    assert!(served.broken.is_empty());
+}
+
+/// A cluster whose Deployment refuses the first change and is gone a moment later.
+struct Vanishing {
+    cluster: Cluster,
+    done: AtomicBool,
+}
+
+#[async_trait]
+impl Writer for Vanishing {
+    async fn create(&self, r: &Resource, o: &Manifest, m: Mode) -> Result<Manifest, Error> {
+        self.cluster.create(r, o, m).await
+    }
+
+    async fn apply(&self, r: &Resource, o: &Manifest, c: Conflicts, m: Mode) -> Result<Manifest, Error> {
+        if r.gvk.kind == "Deployment" && !self.done.swap(true, Ordering::SeqCst) {
+            let place = Place { namespace: o.namespace(), name: o.name(), subresource: "" };
+            self.cluster.delete(r, place, Propagation::Background).await?;
+            return Err(Error::Invalid("spec.selector: Invalid value: field is immutable".into()));
+        }
+        self.cluster.apply(r, o, c, m).await
+    }
+
+    async fn patch(&self, r: &Resource, p: Place<'_>, patch: &Patch, m: Mode) -> Result<Manifest, Error> {
+        self.cluster.patch(r, p, patch, m).await
+    }
+
+    async fn delete(&self, r: &Resource, p: Place<'_>, how: Propagation) -> Result<(), Error> {
+        self.cluster.delete(r, p, how).await
+    }
+}
+
+#[tokio::test]
+async fn what_goes_between_two_looks_is_made_all_the_same() {
+    let (world, state) = with_another_selector().await;
+    let writer = Vanishing { cluster: world.cluster.clone(), done: AtomicBool::new(false) };
+    let plan = world.plan(&state, &format!("{{existing: Update, {ONLY_SHOP}}}")).await;
+    let report = apply(&plan, &state, &Reach { writer: &writer, ..world.reach() }).await.unwrap();
+    let told = shown(&report);
+    assert!(told.starts_with("Complete"), "{told}");
+    let web = world.object("Deployment", "shop/web").unwrap();
+    assert_eq!(web.at("/spec/selector/matchLabels"), Some(&json!({"app": "web"})));
 }
