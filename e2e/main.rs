@@ -26,6 +26,7 @@ mod scenarios {
     pub mod fixups;
     pub mod formats;
     pub mod locations;
+    pub mod mapping;
     pub mod restore;
 }
 
@@ -78,6 +79,7 @@ fn all() -> Vec<Scenario> {
         scenarios::backup::all(),
         scenarios::formats::all(),
         scenarios::restore::all(),
+        scenarios::mapping::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),

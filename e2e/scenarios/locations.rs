@@ -197,6 +197,9 @@ fn policy_repository(sandbox: &Sandbox) {
     let http = format!("{}/{name}", sandbox.parts.get("GIT_HTTP_URL"));
     let password = sandbox.parts.get("GIT_PASSWORD").to_owned();
     with_git(sandbox, &password, &["validate", "--policy-repo", &http]).expect(0);
+    let inside = http.replace("://", &format!("://{}:{password}@", sandbox.parts.get("GIT_USER")));
+    let valid = sandbox.backstay(&["validate", "--policy-repo", &inside]).expect(0);
+    valid.says("valid: ").says_not(&password);
     let ssh = format!("{}/{name}", sandbox.parts.get("GIT_SSH_URL"));
     let known = sandbox.parts.get("GIT_SSH_KNOWN_HOSTS").to_owned();
     with_ssh(sandbox, &known, &["validate", "--policy-repo", &ssh]).expect(0);
