@@ -279,7 +279,7 @@ pub enum ExistingArg {
     Update,
     /// As update; what cannot be changed in place is deleted and made anew
     Recreate,
-    /// It is deleted and made anew wherever it differs
+    /// It is deleted and made anew wherever a saved field differs
     RecreateAlways,
     /// Nothing is written at all
     Fail,

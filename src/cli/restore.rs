@@ -104,13 +104,22 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
     let state = states::at(&search, &spec.from.location, wanted).await?.state;
     let catalog = Arc::new(repository::catalog(&set)?);
     let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
-    if plan.waves.is_empty() && plan.left_out.is_empty() {
-        let failure = Failure::usage(format!("nothing of {} is selected", plan.source));
-        return Err(failure.hint(plan.notes.join("; ")));
-    }
+    refuse_empty(&plan, args)?;
     let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();
     let marks = Marks::new(&marked).map_err(|e| Failure::misused(&e))?;
     Ok(Job { state, plan, fixups: compiled, marks })
+}
+
+/// A restore that means nothing is a mistake, and so is a name that was typed and is nowhere.
+fn refuse_empty(plan: &RestorePlan, args: &RestoreArgs) -> Result<(), Failure> {
+    if args.from.is_some() && !plan.unmatched.is_empty() {
+        return Err(Failure::usage(format!("{}: {}", plan.source, plan.unmatched.join("; "))));
+    }
+    if plan.waves.is_empty() && plan.left_out.is_empty() {
+        let failure = Failure::usage(format!("nothing of {} is selected", plan.source));
+        return Err(failure.hint("compare `select` of the request with `backstay show SNAPSHOT --objects`"));
+    }
+    Ok(())
 }
 
 fn refused(error: &restore_plan::Error) -> Failure {

@@ -20,7 +20,7 @@ pub enum Existing {
     /// As `Update`; where the server says that a field cannot be changed in place, it is deleted and made anew. Never done
     /// to what holds data or other objects: namespaces, volumes, claims, definitions.
     Recreate,
-    /// It is deleted and made anew wherever it differs from what was saved; the exceptions of `Recreate` are updated.
+    /// It is deleted and made anew wherever a saved field differs; the exceptions of `Recreate` are updated.
     RecreateAlways,
     /// Nothing is written at all; the report names every object that exists.
     Fail,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::mirror_blobs::Wanted;
 use super::mirror_path::Place;
-use super::mirror_state::{LastRun, MirrorState, Written, by_folder};
+use super::mirror_state::{LastRun, MirrorState, STATE_FILE, Written, by_folder};
 use super::mirror_tip::Tip;
 use crate::domain::report::{BackupReport, KindResult};
 use crate::ports::git::Edits;
@@ -95,8 +95,9 @@ impl Changes {
         if theirs && before.is_some() && tip.state.others_own(&facts.policy, path) {
             self.count.unchanged += 1;
             let left = format!("{path} was left as another policy encrypts it");
-            self.notes
-                .push(format!("{left}; if that policy is gone, delete its entry in backstay.yaml beside"));
+            self.notes.push(format!(
+                "{left}; if that policy is gone, delete its entry in {STATE_FILE} of this cluster"
+            ));
             return;
         }
         match &wanted.digest {

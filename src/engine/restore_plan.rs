@@ -58,6 +58,9 @@ pub struct RestorePlan {
     pub left_out: Vec<ObjectReport>,
     /// How many objects the request does not mean, by reason.
     pub unselected: BTreeMap<String, u64>,
+    /// Patterns of the selection that match nothing of the state; they are among the notes too.
+    #[serde(skip)]
+    pub unmatched: Vec<String>,
     /// What the reader should know.
     pub notes: Vec<String>,
     /// What objects are prepared with.
@@ -135,7 +138,8 @@ pub async fn plan(
     let chosen = choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error))?;
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
-    notes.extend(unmatched(state, &selection));
+    let unmatched = unmatched(state, &selection);
+    notes.extend(unmatched.iter().cloned());
     let homes: BTreeSet<&str> = state.entries.iter().filter_map(|e| e.key.namespace.as_deref()).collect();
     let strangers = spec.namespace_mapping.keys().filter(|old| !homes.contains(old.as_str()));
     notes.extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
@@ -154,6 +158,7 @@ pub async fn plan(
         waves,
         left_out,
         unselected,
+        unmatched,
         notes,
         settings,
     })

@@ -55,7 +55,7 @@ async fn what_another_policy_encrypts_is_not_written_in_the_clear() {
     assert_eq!(
         result.notes,
         [
-            "namespaces/shop/core/configmaps/web.yaml was left as another policy encrypts it; if that policy is gone, delete its entry in backstay.yaml beside"
+            "namespaces/shop/core/configmaps/web.yaml was left as another policy encrypts it; if that policy is gone, delete its entry in backstay.yaml of this cluster"
         ]
     );
     assert!(
