@@ -48,64 +48,103 @@ pub mod engine {
     pub mod pool; // heavy computing, beside the event loop
     pub mod yaml; // text for people
     pub mod retry; // again, but not for ever
-    pub mod age; // sealed to public keys
-    pub mod sops_value; // one encrypted value
-    pub mod sops; // one encrypted document
-    pub mod source; // documents that know the place of each field
-    pub mod repository; // the files of a policy repository
-    pub mod documents; // the documents in them
-    pub mod check; // what does not fit the schema
-    pub mod load; // what is wanted, without errors
-    pub mod plan; // decides what is listed
-    pub mod fetch; // one list to its end
-    pub mod collect; // all of them
-    pub mod rewrite; // changes that data cannot say
-    pub mod sanitize; // what is stored of an object
-    pub mod hide; // what nobody may see
-    pub mod encrypt; // what a mirror may show
-    pub mod mirror_path; // where an object stands in a mirror
-    pub mod mirror_state; // what a mirror knows of its runs
-    pub mod mirror_tip; // the newest commit of a mirror
-    pub mod mirror_blobs; // objects become blobs
-    pub mod mirror_change; // what a commit does to it
-    pub mod mirror_commit; // the commit
-    pub mod mirror; // one backup, one commit
-    pub mod archive; // where everything stands in object storage
-    pub mod part; // one sealed file of a snapshot
-    pub mod store; // writes a snapshot
-    pub mod target; // one location of a backup
-    pub mod flow; // a backup from beginning to end
-    pub mod retain; // decides which snapshots are kept
-    pub mod prune; // deletes the others
-    pub mod files; // files of a snapshot, checked
-    pub mod open; // any saved state
-    pub mod mirror_read; // a mirror read back
-    pub mod manifests; // plain files as a state
-    pub mod verify; // whether a snapshot is sound
-    pub mod diff; // what is different in one object
-    pub mod compare; // what is different between two states
-    pub mod render; // a diff for people
-    pub mod readiness; // whether an object can be built upon
-    pub mod prepare; // what is sent of an object
-    pub mod owners; // what its controller makes again
-    pub mod waves; // in which order
-    pub mod listing; // whole lists
-    pub mod reach; // the doors of a restore
-    pub mod survey; // what the cluster is like
-    pub mod choose; // which objects are meant
-    pub mod draft; // into waves
-    pub mod restore_plan; // all that is decided before
-    pub mod send; // what is sent of a wave
-    pub mod existing; // what an object that exists lacks
-    pub mod recreate; // makes way for an object
-    pub mod put; // one write
-    pub mod settle; // until it can be built upon
-    pub mod rebind; // claims and the volumes that waited for them
-    pub mod links; // owners by their new uids
-    pub mod preview; // what a restore would do
-    pub mod restore; // wave after wave
-    pub mod fixup_plan; // what a fixup has to do
-    pub mod fixups; // mends what is left broken
+    /// Nothing secret in the clear.
+    pub mod seal {
+        pub mod age; // sealed to public keys
+        pub mod sops_value; // one encrypted value
+        pub mod sops; // one encrypted document
+    }
+    /// From Git to what is wanted.
+    pub mod policy {
+        pub mod source; // documents that know the place of each field
+        pub mod repository; // the files of a policy repository
+        pub mod documents; // the documents in them
+        pub mod check; // what does not fit the schema
+        pub mod load; // what is wanted, without errors
+    }
+    /// From the cluster.
+    pub mod gather {
+        pub mod plan; // decides what is listed
+        pub mod fetch; // one list to its end
+        pub mod collect; // all of them
+    }
+    /// To what may be kept and shown.
+    pub mod clean {
+        pub mod rewrite; // changes that data cannot say
+        pub mod sanitize; // what is stored of an object
+        pub mod hide; // what nobody may see
+        pub mod encrypt; // what a mirror may show
+    }
+    /// Into Git.
+    pub mod mirror {
+        pub mod path; // where an object stands in a mirror
+        pub mod state; // what a mirror knows of its runs
+        pub mod tip; // the newest commit of a mirror
+        pub mod blobs; // objects become blobs
+        pub mod change; // what a commit does to it
+        pub mod commit; // the commit
+        pub mod update; // one backup, one commit
+    }
+    /// Into object storage.
+    pub mod archive {
+        pub mod layout; // where everything stands in object storage
+        pub mod part; // one sealed file of a snapshot
+        pub mod store; // writes a snapshot
+    }
+    /// A whole backup.
+    pub mod backup {
+        pub mod target; // one location of a backup
+        pub mod flow; // a backup from beginning to end
+    }
+    /// How long snapshots stay.
+    pub mod keep {
+        pub mod retain; // decides which snapshots are kept
+        pub mod prune; // deletes the others
+    }
+    /// What was saved, read back.
+    pub mod saved {
+        pub mod files; // files of a snapshot, checked
+        pub mod open; // any saved state
+        pub mod commit_objects; // a mirror read back
+        pub mod manifests; // plain files as a state
+        pub mod verify; // whether a snapshot is sound
+    }
+    /// What changed.
+    pub mod difference {
+        pub mod diff; // what is different in one object
+        pub mod compare; // what is different between two states
+        pub mod render; // a diff for people
+    }
+    /// What a restore will do.
+    pub mod decide {
+        pub mod prepare; // what is sent of an object
+        pub mod owners; // what its controller makes again
+        pub mod waves; // in which order
+        pub mod listing; // whole lists
+        pub mod reach; // the doors of a restore
+        pub mod survey; // what the cluster is like
+        pub mod choose; // which objects are meant
+        pub mod draft; // into waves
+        pub mod restore_plan; // all that is decided before
+    }
+    /// Doing it.
+    pub mod restore {
+        pub mod readiness; // whether an object can be built upon
+        pub mod send; // what is sent of a wave
+        pub mod existing; // what an object that exists lacks
+        pub mod recreate; // makes way for an object
+        pub mod put; // one write
+        pub mod settle; // until it can be built upon
+        pub mod rebind; // claims and the volumes that waited for them
+        pub mod links; // owners by their new uids
+        pub mod preview; // what a restore would do
+        pub mod apply; // wave after wave
+    }
+    /// After it.
+    pub mod mend {
+        pub mod fixup_plan; // what a fixup has to do
+        pub mod fixups; // mends what is left broken
+    }
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.

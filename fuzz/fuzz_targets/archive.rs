@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 use backstay::adapters::memory::bucket::MemoryBucket;
 use backstay::domain::report::BackupReport;
 use backstay::domain::snapshot::Index;
-use backstay::engine::age::{Identities, Recipients};
-use backstay::engine::part::{self, OBJECT_BYTES, PartReader};
-use backstay::engine::{age, archive};
+use backstay::engine::seal::age::{Identities, Recipients};
+use backstay::engine::archive::part::{self, OBJECT_BYTES, PartReader};
+use backstay::engine::seal::age;
+use backstay::engine::archive::layout;
 use backstay::ports::bucket::Bucket;
 use bytes::Bytes;
 use futures::executor::block_on;
@@ -62,9 +63,9 @@ fn read_values(bytes: &Bytes) {
 fn read_record(bytes: &[u8]) {
     let bucket = MemoryBucket::new();
     let folder = "clusters/fuzz/snapshots/shop-20261121t063000z-kwpa";
-    let key = format!("{folder}/{}", archive::RECORD);
+    let key = format!("{folder}/{}", layout::RECORD);
     block_on(bucket.create(&key, Bytes::copy_from_slice(bytes))).expect("the bucket is empty");
-    let listing = block_on(archive::list(&bucket, None)).expect("memory can be listed");
+    let listing = block_on(layout::list(&bucket, None)).expect("memory can be listed");
     assert_eq!(listing.records.len() + listing.unreadable.len(), 1);
     for record in &listing.records {
         assert!(record.parts.iter().all(|part| !part.name.contains('/')));

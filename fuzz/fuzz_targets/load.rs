@@ -1,9 +1,9 @@
 //! Any bytes as a file of a policy repository: a set or a list of problems, never a panic, and no problem without a place.
 #![no_main]
 
-use backstay::engine::age::Identities;
-use backstay::engine::load::load;
-use backstay::engine::repository::{FileContent, Repository, SourceFile};
+use backstay::engine::seal::age::Identities;
+use backstay::engine::policy::load::load;
+use backstay::engine::policy::repository::{FileContent, Repository, SourceFile};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

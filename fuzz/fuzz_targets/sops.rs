@@ -5,8 +5,10 @@
 use std::sync::LazyLock;
 
 use backstay::domain::object::Json;
-use backstay::engine::age::Identities;
-use backstay::engine::{sops, source, yaml};
+use backstay::engine::seal::age::Identities;
+use backstay::engine::seal::sops;
+use backstay::engine::policy::source;
+use backstay::engine::yaml;
 use libfuzzer_sys::fuzz_target;
 
 /// Opens the seeds, so that mutations of them reach what stands behind the data key. It guards nothing else.

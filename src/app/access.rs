@@ -15,8 +15,8 @@ use super::settings::Settings;
 use crate::adapters::git::access::{Credentials, Text};
 use crate::adapters::object_store::credentials::Credentials as BucketCredentials;
 use crate::domain::object::Manifest;
-use crate::engine::age::{self, Identities};
-use crate::engine::encrypt::DigestKey;
+use crate::engine::clean::encrypt::DigestKey;
+use crate::engine::seal::age::{self, Identities};
 
 /// Why a key or credential cannot be used. No message holds its content.
 #[derive(Debug, thiserror::Error)]

@@ -19,9 +19,12 @@ use crate::domain::identity::is_cluster_name;
 use crate::domain::location::{ArchiveTarget, LocationSpec, MirrorTarget};
 use crate::domain::object::Gvk;
 use crate::domain::policy::PolicySpec;
-use crate::engine::age::{Identities, Recipients};
-use crate::engine::target::Target;
-use crate::engine::{age, encrypt, mirror, store};
+use crate::engine::archive::store;
+use crate::engine::backup::target::Target;
+use crate::engine::clean::encrypt;
+use crate::engine::mirror::update;
+use crate::engine::seal::age;
+use crate::engine::seal::age::{Identities, Recipients};
 use crate::ports::bucket::Bucket;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{self, Reader, Writer};
@@ -214,7 +217,7 @@ impl App {
             return Ok(Some(Target::Archive { location: location.to_owned(), to }));
         }
         let Some(target) = &spec.mirror else { return Ok(None) };
-        let to = mirror::Destination {
+        let to = update::Destination {
             git: self.repositories(self.secret(location, spec).await?.as_ref()),
             target: target.clone(),
             access: spec.access_mode,

@@ -12,10 +12,10 @@ use crate::domain::location::{AccessMode, LocationSpec};
 use crate::domain::policy::PolicySpec;
 use crate::domain::report::Outcome;
 use crate::domain::selection::Selection;
-use crate::engine::flow::{self, BackupOrder};
-use crate::engine::part;
-use crate::engine::sanitize::{Sanitizer, Wants};
-use crate::engine::target::Target;
+use crate::engine::archive::part;
+use crate::engine::backup::flow::{self, BackupOrder};
+use crate::engine::backup::target::Target;
+use crate::engine::clean::sanitize::{Sanitizer, Wants};
 
 use super::args::{BackupArgs, PolicyArgs};
 use super::choose;

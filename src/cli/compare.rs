@@ -15,12 +15,12 @@ use crate::domain::document::PolicySet;
 use crate::domain::object::{Manifest, Resource};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::{Patterns, SelectSpec, Selection};
-use crate::engine::compare::{Live, Side, View, compare_states};
-use crate::engine::draft::is_namespace;
-use crate::engine::hide::Marks;
-use crate::engine::listing::each;
-use crate::engine::plan::{BackupPlan, plan};
-use crate::engine::render::{self, Palette};
+use crate::engine::clean::hide::Marks;
+use crate::engine::decide::draft::is_namespace;
+use crate::engine::decide::listing::each;
+use crate::engine::difference::compare::{Live, Side, View, compare_states};
+use crate::engine::difference::render::{self, Palette};
+use crate::engine::gather::plan::{BackupPlan, plan};
 use crate::ports::cluster::{Discovery, Scope};
 
 use super::args::DiffArgs;

@@ -7,8 +7,8 @@ use std::fmt;
 
 use crate::app::wiring;
 use crate::domain::identity::short_cluster_name;
-use crate::engine::age;
-use crate::engine::load::Invalid;
+use crate::engine::policy::load::Invalid;
+use crate::engine::seal::age;
 
 /// How a command ends: DESIGN section 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

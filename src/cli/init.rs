@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::app::wiring::App;
-use crate::engine::age::Identities;
+use crate::engine::seal::age::Identities;
 
 use super::args::InitArgs;
 use super::done::Done;

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::app::wiring::App;
-use crate::engine::age;
+use crate::engine::seal::age;
 
 use super::done::{Done, Text};
 use super::failure::Failure;

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::location::AccessMode;
-use crate::engine::archive;
-use crate::engine::prune::{Deletion, GRACE, PrunePlan, PruneReport, Rule, plan, prune as carry_out};
+use crate::engine::archive::layout;
+use crate::engine::keep::prune::{Deletion, GRACE, PrunePlan, PruneReport, Rule, plan, prune as carry_out};
 
 use super::args::PruneArgs;
 use super::choose;
@@ -40,7 +40,7 @@ impl Show for Pruned {
         for archive in &self.0 {
             writeln!(out, "archive {}", archive.location)?;
             if !quiet && !archive.plan.verdicts.is_empty() {
-                let row = |v: &crate::engine::retain::Verdict| {
+                let row = |v: &crate::engine::keep::retain::Verdict| {
                     let kept = v.kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     let verdict =
                         if v.kept.is_empty() { "delete".to_owned() } else { format!("keep: {kept}") };
@@ -103,8 +103,7 @@ pub async fn prune(app: &App, args: &PruneArgs) -> Result<Done, Failure> {
             }
         }
         let bucket = snapshots::bucket(app, name, spec).await?;
-        let listing =
-            archive::list(bucket.as_ref(), Some(&cluster)).await.map_err(|e| Failure::failed(&e))?;
+        let listing = layout::list(bucket.as_ref(), Some(&cluster)).await.map_err(|e| Failure::failed(&e))?;
         let plan = plan(&listing, &rules, GRACE, app.clock.now());
         let report = if args.yes {
             let done = carry_out(&plan, spec.access_mode, bucket.as_ref()).await;

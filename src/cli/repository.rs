@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::rules::Catalog;
-use crate::engine::load::{Loaded, load as load_documents};
-use crate::engine::repository::{self, Repository};
+use crate::engine::policy::load::{Loaded, load as load_documents};
+use crate::engine::policy::repository::{self, Repository};
 
 use super::failure::Failure;
 

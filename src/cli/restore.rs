@@ -10,13 +10,16 @@ use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
 use crate::domain::report::{Outcome, RestoreReport};
 use crate::domain::restore_request::{RestoreSource, RestoreSpec};
-use crate::engine::fixup_plan::Fixup;
-use crate::engine::hide::Marks;
-use crate::engine::open::State;
-use crate::engine::reach::{Progress, Reach, Silent};
-use crate::engine::restore_plan::RestorePlan;
-use crate::engine::survey::survey;
-use crate::engine::{fixups, preview, restore, restore_plan};
+use crate::engine::clean::hide::Marks;
+use crate::engine::decide::reach::{Progress, Reach, Silent};
+use crate::engine::decide::restore_plan;
+use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::decide::survey::survey;
+use crate::engine::mend::fixup_plan::Fixup;
+use crate::engine::mend::fixups;
+use crate::engine::restore::apply;
+use crate::engine::restore::preview;
+use crate::engine::saved::open::State;
 
 use super::args::{ApplyArgs, ExistingArg, RestoreArgs};
 use super::choose::{self, StateName};
@@ -55,7 +58,7 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, 
     };
     let reach = Reach { concurrency: usize::from(args.concurrency), ..reach(app, heard).await? };
     let job = prepare(app, &args.restore, &reach).await?;
-    let done = restore::apply(&job.plan, &job.state, &reach).await;
+    let done = apply::apply(&job.plan, &job.state, &reach).await;
     let mut report = done.map_err(|e| Failure::closed(&e))?;
     if report.outcome == Outcome::Failed {
         report

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use crate::domain::report::{BackupReport, KindResult};
 use crate::domain::snapshot::SnapshotRecord;
-use crate::engine::plan::BackupPlan;
+use crate::engine::gather::plan::BackupPlan;
 
 use super::print::{Show, bytes, count, table};
 

@@ -5,10 +5,10 @@
 use std::io::{self, Write};
 
 use crate::domain::report::ObjectAction;
-use crate::engine::fixups::FixupPreview;
-use crate::engine::preview::{PreviewedObject, RestorePreview};
-use crate::engine::render;
-use crate::engine::restore_plan::RestorePlan;
+use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::difference::render;
+use crate::engine::mend::fixups::FixupPreview;
+use crate::engine::restore::preview::{PreviewedObject, RestorePreview};
 
 use super::compare::palette;
 use super::print::Show;

@@ -8,8 +8,8 @@ use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::identity::SnapshotId;
 use crate::domain::location::LocationSpec;
-use crate::engine::archive;
-use crate::engine::open::{self, State, Which};
+use crate::engine::archive::layout;
+use crate::engine::saved::open::{self, State, Which};
 use crate::ports::bucket::Bucket;
 
 use super::args::{ShowArgs, SnapshotsArgs};
@@ -28,7 +28,7 @@ pub async fn list(app: &App, args: &SnapshotsArgs) -> Result<Done, Failure> {
     for (name, spec) in archives(&set, args.location.location.as_deref())? {
         let bucket = bucket(app, name, spec).await?;
         let listing =
-            archive::list(bucket.as_ref(), cluster.as_deref()).await.map_err(|e| Failure::failed(&e))?;
+            layout::list(bucket.as_ref(), cluster.as_deref()).await.map_err(|e| Failure::failed(&e))?;
         notes.extend(
             listing.unreadable.iter().map(|u| format!("{} at {name} cannot be read: {}", u.id, u.reason)),
         );

@@ -8,9 +8,10 @@ use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::location::LocationSpec;
 use crate::domain::object::Resource;
-use crate::engine::mirror_read::Depth;
-use crate::engine::open::State;
-use crate::engine::{manifests, pool};
+use crate::engine::pool;
+use crate::engine::saved::commit_objects::Depth;
+use crate::engine::saved::manifests;
+use crate::engine::saved::open::State;
 
 use super::choose;
 use super::failure::Failure;

@@ -5,8 +5,9 @@
 use std::io::{self, Write};
 
 use crate::app::wiring::App;
-use crate::engine::verify::{Depth, VerifyReport, verify as verify_snapshot};
-use crate::engine::{archive, open};
+use crate::engine::archive::layout;
+use crate::engine::saved::open;
+use crate::engine::saved::verify::{Depth, VerifyReport, verify as verify_snapshot};
 
 use super::args::VerifyArgs;
 use super::done::Done;
@@ -71,7 +72,7 @@ pub async fn verify(app: &App, args: &VerifyArgs) -> Result<Done, Failure> {
         let records = if let Some(which) = &which {
             vec![open::find(bucket.as_ref(), &cluster, which).await.map_err(|e| Failure::failed(&e))?]
         } else {
-            let listing = archive::list(bucket.as_ref(), Some(&cluster)).await;
+            let listing = layout::list(bucket.as_ref(), Some(&cluster)).await;
             let listing = listing.map_err(|e| Failure::failed(&e))?;
             let unreadable = listing.unreadable.iter().map(|u| format!("{} at {name}: {}", u.id, u.reason));
             verified.unreadable.extend(unreadable);

@@ -1,0 +1,240 @@
+//! Makes of a saved object what a restore sends to the API server.
+//!
+//! In: a saved object, `KindRules`, `Destination` · Out: `Preparation` · Touches: nothing
+
+use std::collections::BTreeMap;
+
+use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
+use crate::domain::rule::{Edit, Unclear};
+use crate::domain::rules::KindRules;
+use crate::domain::transform::{self, Transform};
+use crate::engine::clean::rewrite::{Surroundings, Volume, rewrite};
+
+/// Where objects go.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// Whether it is the cluster they were saved from.
+    pub cluster: Cluster,
+    /// New names.
+    pub mapping: &'a Mapping,
+    /// Changes that a person wants made, in this order.
+    pub transforms: &'a [Transform],
+    /// Persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
+    pub volumes: &'a BTreeMap<String, Volume>,
+}
+
+/// New names by the old ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Of namespaces.
+    pub namespaces: BTreeMap<String, String>,
+    /// Of storage classes.
+    pub storage_classes: BTreeMap<String, String>,
+    /// Of images, or of what they begin with.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Mapping {
+    /// The image's new name, if it gets one; the longest beginning counts.
+    pub fn image(&self, old: &str) -> Option<String> {
+        let fits = |key: &str| {
+            let rest = old.strip_prefix(key)?;
+            (rest.is_empty() || key.ends_with('/') || rest.starts_with(['/', ':', '@'])).then_some(rest)
+        };
+        let found = self.images.iter().filter_map(|(key, new)| Some((key.len(), new, fits(key)?)));
+        found.max_by_key(|(length, _, _)| *length).map(|(_, new, rest)| format!("{new}{rest}"))
+    }
+}
+
+/// Whether a restore goes home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cluster {
+    /// Into the cluster the objects were saved from.
+    Same,
+    /// Into another one, or nobody knows.
+    Other,
+}
+
+/// What is done with a saved object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preparation {
+    /// It is sent.
+    Send(Prepared),
+    /// It is left out, and why.
+    Leave(String),
+}
+
+/// An object as it is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    manifest: Manifest,
+    merge_existing: bool,
+    never_recreate: Option<String>,
+    owners: Vec<OwnerReference>,
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// The object, keys sorted, under its new namespace.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Gives the object away.
+    pub fn into_manifest(self) -> Manifest {
+        self.manifest
+    }
+
+    /// Its owners as they were saved; the object itself names none, because their uids are of the past.
+    pub fn owners(&self) -> &[OwnerReference] {
+        &self.owners
+    }
+
+    /// The object with these owner references.
+    #[must_use]
+    pub fn owned(mut self, references: Vec<Json>) -> Self {
+        if !references.is_empty() {
+            self.manifest = self.manifest.owned_by(references).sorted();
+        }
+        self
+    }
+
+    /// Whether it is added to an object that exists, even under `existing: Skip`: the cluster makes such objects by itself.
+    pub fn merges_into_existing(&self) -> bool {
+        self.merge_existing
+    }
+
+    /// Why an object that exists is never deleted to make way for it.
+    pub fn never_recreated(&self) -> Option<&str> {
+        self.never_recreate.as_deref()
+    }
+
+    /// What was left out of it that the reader should know.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// Why an object cannot be prepared. It must not be restored in another form.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A catalog rule has no answer for it.
+    #[error("cannot decide how the object is restored")]
+    Rule(#[from] Unclear),
+    /// A transform of the request does not fit.
+    #[error(transparent)]
+    Transform(#[from] transform::Error),
+    /// The changes left no object behind.
+    #[error("cannot use the object after the changes of the catalog")]
+    Malformed(#[from] Malformed),
+}
+
+/// Prepares an object of the rules' kind. Pure; nothing is kept between calls.
+///
+/// Rules and conditions see the object as it was saved. Rewriters come first, then what is dropped, what makes sense only
+/// at home, what is set, new names, and transforms last. Never typed: fields this program does not know stay.
+///
+/// # Errors
+/// [`Error`] where a rule has no answer, or a transform does not fit.
+pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) -> Result<Preparation, Error> {
+    if let Some(reason) = rules.never_listed().or_else(|| rules.never(&object)) {
+        return Ok(Preparation::Leave(reason.into()));
+    }
+    let edits = rules.restore(&object)?;
+    if let Some(reason) = edits.iter().find_map(|edit| edit.skip.as_ref()) {
+        return Ok(Preparation::Leave(reason.clone()));
+    }
+    let (owners, notes) = (object.owners(), notes(&object));
+    let merge_existing = edits.iter().rev().find_map(|edit| edit.merge_existing).unwrap_or_default();
+    let never_recreate = edits.iter().rev().find_map(|edit| edit.never_recreate.clone());
+    let is_namespace = object.gvk().group.is_empty() && object.kind() == "Namespace";
+    let mut transforms = Vec::new();
+    for transform in to.transforms {
+        if transform.counts(rules.resource(), &object)? {
+            transforms.push(transform);
+        }
+    }
+    let mut manifest = object.edit(|tree| {
+        change(tree, &edits, to, is_namespace);
+    })?;
+    for transform in transforms {
+        manifest = transform.change(manifest)?;
+    }
+    let manifest = manifest.sorted();
+    Ok(Preparation::Send(Prepared { manifest, merge_existing, never_recreate, owners, notes }))
+}
+
+fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {
+    let around = Surroundings { namespaces: Some(&to.mapping.namespaces), volumes: Some(to.volumes) };
+    for rewriter in edits.iter().flat_map(|edit| &edit.rewrite) {
+        rewrite(*rewriter, tree, &around);
+    }
+    for path in edits.iter().flat_map(|edit| &edit.drop) {
+        path.remove(tree);
+    }
+    // The API server refuses these whatever the catalog says.
+    for field in ["managedFields", "resourceVersion", "uid"] {
+        tree.get_mut("metadata").and_then(Json::as_object_mut).and_then(|map| map.shift_remove(field));
+    }
+    let moved = move_namespace(tree, &around, is_namespace);
+    if moved || to.cluster == Cluster::Other {
+        for path in edits.iter().flat_map(|edit| &edit.home_only) {
+            path.remove(tree);
+        }
+    }
+    for (path, value) in edits.iter().flat_map(|edit| &edit.set) {
+        path.set(tree, value);
+    }
+    for path in edits.iter().flat_map(|edit| &edit.namespaces) {
+        path.each(tree, &mut |field| rename(field, &around));
+    }
+    for path in edits.iter().flat_map(|edit| &edit.storage_classes) {
+        path.each(tree, &mut |field| replace(field, |old| to.mapping.storage_classes.get(old).cloned()));
+    }
+    for path in edits.iter().flat_map(|edit| &edit.images) {
+        path.each(tree, &mut |field| replace(field, |old| to.mapping.image(old)));
+    }
+}
+
+/// Puts the object into its new namespace, or gives a namespace its new name; says whether it has one.
+fn move_namespace(tree: &mut Json, around: &Surroundings<'_>, is_namespace: bool) -> bool {
+    let field = if is_namespace { "/metadata/name" } else { "/metadata/namespace" };
+    let Some(place) = tree.pointer_mut(field) else { return false };
+    let before = place.clone();
+    rename(place, around);
+    *place != before
+}
+
+fn rename(field: &mut Json, around: &Surroundings<'_>) {
+    replace(field, |old| around.renamed(old).map(Into::into));
+}
+
+fn replace(field: &mut Json, new: impl Fn(&str) -> Option<String>) {
+    if let Some(new) = field.as_str().and_then(new) {
+        *field = Json::String(new);
+    }
+}
+
+/// Finalizers that Kubernetes itself puts on every object of a kind; nobody misses them.
+fn is_common(finalizer: &str) -> bool {
+    finalizer.starts_with("kubernetes.io/")
+        || ["foregroundDeletion", "orphan", "kubernetes"].contains(&finalizer)
+}
+
+/// What is left out of the object and may be missed.
+fn notes(object: &Manifest) -> Vec<String> {
+    let texts = |pointer: &str| object.at(pointer).and_then(Json::as_array).into_iter().flatten();
+    let finalizers: Vec<&str> =
+        texts("/metadata/finalizers").filter_map(Json::as_str).filter(|f| !is_common(f)).collect();
+    let mut notes = Vec::new();
+    if !finalizers.is_empty() {
+        notes.push(format!(
+            "without its finalizers ({}): their controllers set them again",
+            finalizers.join(", ")
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Decides what a restore does, object by object and wave by wave, before anything is written.
+//!
+//! In: `State`, `RestoreSpec`, `Catalog`, `Survey` · Out: `RestorePlan` · Touches: what the state is read from
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::choose::{self, choose};
+use super::draft::{self, PlannedWave, draft};
+use super::prepare::{Cluster, Destination, Mapping};
+use super::survey::Survey;
+use crate::domain::conflict::{Existing, ExistingRules};
+use crate::domain::object::Resource;
+use crate::domain::report::{ObjectAction, ObjectReport};
+use crate::domain::restore_request::RestoreSpec;
+use crate::domain::rules::Catalog;
+use crate::domain::selection::Selection;
+use crate::domain::transform::{Transform, TransformSpec};
+use crate::engine::clean::rewrite::Volume;
+use crate::engine::saved::open::{self, State};
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The selection of the request is wrong.
+    #[error("cannot read `select` of the restore request: {0}")]
+    Select(String),
+    /// What the request says about existing objects is wrong.
+    #[error("cannot read `existingFor` of the restore request: {0}")]
+    Existing(String),
+    /// A transform of the request is wrong.
+    #[error("cannot read transform {0:?} of the restore request: {1}")]
+    Transform(String, String),
+    /// The request has hooks.
+    #[error(
+        "cannot restore with hooks: this version does not carry them out yet; take `hooks` out of the request"
+    )]
+    Hooks,
+    /// The state cannot be read.
+    #[error("cannot read {0}")]
+    State(String, #[source] open::Error),
+}
+
+/// What a restore will do. `apply` and `preview` follow it; nothing else decides.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorePlan {
+    /// What is restored, such as `snapshot shop-20261121t063000z-kwpa`.
+    pub source: String,
+    /// What happens to objects that exist, but for kinds with an answer of their own.
+    pub existing: Existing,
+    /// Waves in order, none of them empty.
+    pub waves: Vec<PlannedWave>,
+    /// Objects that stay out, and why. Those that should come back and cannot are `Failed`.
+    pub left_out: Vec<ObjectReport>,
+    /// How many objects the request does not mean, by reason.
+    pub unselected: BTreeMap<String, u64>,
+    /// Patterns of the selection that match nothing of the state; they are among the notes too.
+    #[serde(skip)]
+    pub unmatched: Vec<String>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+    /// What objects are prepared with.
+    #[serde(skip)]
+    pub settings: Settings,
+}
+
+/// What objects are prepared with when they are sent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    catalog: Arc<Catalog>,
+    cluster: Cluster,
+    mapping: Mapping,
+    transforms: Vec<Transform>,
+    volumes: BTreeMap<String, Volume>,
+    served: Vec<Resource>,
+}
+
+impl Settings {
+    /// What is known about kinds.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What the cluster serves before the restore.
+    pub fn served(&self) -> &[Resource] {
+        &self.served
+    }
+
+    /// Persistent volumes that claims may name.
+    pub fn volumes(&self) -> &BTreeMap<String, Volume> {
+        &self.volumes
+    }
+
+    /// Where the objects go.
+    pub fn destination(&self) -> Destination<'_> {
+        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _ } = self;
+        Destination { cluster: *cluster, mapping, transforms, volumes }
+    }
+}
+
+/// Plans a restore.
+///
+/// # Errors
+/// A request that cannot be carried out, or a state that cannot be read. Objects that cannot come back are in
+/// [`RestorePlan::left_out`].
+pub async fn plan(
+    state: &State,
+    spec: &RestoreSpec,
+    catalog: &Arc<Catalog>,
+    survey: &Survey,
+) -> Result<RestorePlan, Error> {
+    if !spec.hooks.is_empty() {
+        return Err(Error::Hooks);
+    }
+    let selection = Selection::compile(&spec.select).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Error::Select(all.join("; "))
+    })?;
+    let home = state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid);
+    let mut settings = Settings {
+        catalog: catalog.clone(),
+        cluster: if home { Cluster::Same } else { Cluster::Other },
+        mapping: Mapping {
+            namespaces: spec.namespace_mapping.clone(),
+            storage_classes: spec.storage_class_mapping.clone(),
+            images: spec.image_mapping.clone(),
+        },
+        transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
+        volumes: survey.volumes.clone(),
+        served: survey.discovery.resources.clone(),
+    };
+    let to = settings.destination();
+    let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
+    let chosen = choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error))?;
+    let mut notes = state.notes.clone();
+    notes.extend(survey.notes.iter().cloned());
+    let unmatched = unmatched(state, &selection);
+    notes.extend(unmatched.iter().cloned());
+    let homes: BTreeSet<&str> = state.entries.iter().filter_map(|e| e.key.namespace.as_deref()).collect();
+    let strangers = spec.namespace_mapping.keys().filter(|old| !homes.contains(old.as_str()));
+    notes.extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
+    let unselected = chosen.unselected.clone();
+    let existing = ExistingRules::new(spec.existing, &spec.existing_for);
+    let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;
+    let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog, existing: &existing });
+    let objects = waves.iter().flat_map(|wave| &wave.objects);
+    let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
+    for volume in volumes {
+        settings.volumes.entry(volume.key.name.clone()).or_default();
+    }
+    Ok(RestorePlan {
+        source: state.describe.clone(),
+        existing: spec.existing,
+        waves,
+        left_out,
+        unselected,
+        unmatched,
+        notes,
+        settings,
+    })
+}
+
+/// The transforms of a request; for one that is wrong its name and what is wrong.
+fn transforms(spec: &RestoreSpec) -> Result<Vec<Transform>, (String, String)> {
+    let compile = |one: &TransformSpec| {
+        Transform::compile(one).map_err(|errors| {
+            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            (one.name.clone(), all.join("; "))
+        })
+    };
+    spec.transforms.iter().map(compile).collect()
+}
+
+fn unmatched(state: &State, selection: &Selection) -> Vec<String> {
+    let kinds: BTreeSet<&Resource> = state.entries.iter().map(|entry| &*entry.resource).collect();
+    let kinds: Vec<Resource> = kinds.into_iter().cloned().collect();
+    let inside = state.entries.iter().filter_map(|entry| entry.key.namespace.clone());
+    let own = state.entries.iter().filter(|entry| draft::is_namespace(&entry.key));
+    let names: BTreeSet<String> = inside.chain(own.map(|entry| entry.key.name.clone())).collect();
+    selection.unmatched(&kinds, &names.into_iter().collect::<Vec<_>>())
+}
+
+/// How many objects of a kind the text of a plan names.
+const NAMED: usize = 20;
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: usize = self.waves.iter().map(|wave| wave.objects.len()).sum();
+        let existing = match self.existing {
+            Existing::Skip => "objects that exist stay as they are",
+            Existing::Update => "objects that exist are changed to what was saved",
+            Existing::Recreate => {
+                "objects that exist are changed to what was saved, or deleted and made anew"
+            }
+            Existing::RecreateAlways => "objects that exist and differ are deleted and made anew",
+            Existing::Fail => "nothing is written if any of them exists",
+        };
+        writeln!(f, "{}: {total} objects in {} waves; {existing}", self.source, self.waves.len())?;
+        for (number, wave) in self.waves.iter().enumerate() {
+            let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+            for object in &wave.objects {
+                *kinds.entry(&object.key.kind).or_default() += 1;
+            }
+            let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            writeln!(f, "{:>3}  {}: {}", number + 1, wave.name, kinds.join(", "))?;
+        }
+        for (action, title) in
+            [(ObjectAction::Failed, "cannot come back"), (ObjectAction::Skipped, "left out")]
+        {
+            let left: Vec<&ObjectReport> = self.left_out.iter().filter(|o| o.action == action).collect();
+            if !left.is_empty() {
+                writeln!(f, "{title}: {}", left.len())?;
+            }
+            for object in left.iter().take(NAMED) {
+                writeln!(f, "  {}: {}", object.key, object.reason.as_deref().unwrap_or_default())?;
+            }
+            if left.len() > NAMED {
+                writeln!(f, "  and {} more", left.len() - NAMED)?;
+            }
+        }
+        for (reason, count) in &self.unselected {
+            writeln!(f, "not meant: {count}, because {reason}")?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
