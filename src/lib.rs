@@ -23,6 +23,7 @@ pub mod domain {
     pub mod location; // where snapshots go
     pub mod transform; // changes on the way back
     pub mod conflict; // what exists already
+    pub mod fixup; // what is mended afterwards
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
@@ -223,7 +224,8 @@ pub mod app {
 
 /// FLOOR 6: what a person types and reads.
 pub mod cli {
-    pub mod args; // what may be typed
+    pub mod restore_args; // what may be typed after `restore`
+    pub mod args; // and else
     pub mod print; // text, JSON, YAML
     pub mod show_backup; // the forms for people of backups
     pub mod show_restore; // and of restores

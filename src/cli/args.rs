@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::restore_args::RestoreCommand;
+
 /// GitOps-native backup and restore for Kubernetes.
 ///
 /// Exit codes: 0 fine, 1 differences or a Partial outcome, 2 usage or a bad document, 3 failed.
@@ -219,70 +221,6 @@ pub struct DiffArgs {
     /// Only these kinds, by Kind or resource.group, globs allowed
     #[arg(long, value_name = "KIND")]
     pub only_kind: Vec<String>,
-}
-
-/// What to do with a restore.
-#[derive(Debug, Subcommand)]
-pub enum RestoreCommand {
-    /// Shows waves, differences and fixups; asks the API server (dry run) and writes nothing
-    Plan(RestoreArgs),
-    /// Carries it out; killed anywhere, the same command finishes the job
-    Apply(ApplyArgs),
-}
-
-/// Options of `restore plan` and `restore apply`.
-#[derive(Debug, Args)]
-pub struct RestoreArgs {
-    /// Name of a `RestoreRequest` of the policy repository
-    #[arg(required_unless_present = "from", conflicts_with = "from")]
-    pub request: Option<String>,
-    /// Without a request: LOCATION@SNAPSHOT or LOCATION@COMMIT
-    #[arg(long, value_name = "STATE")]
-    pub from: Option<String>,
-    /// Only these namespaces, by name or glob
-    #[arg(long, short = 'n', value_name = "NAME", requires = "from")]
-    pub only_namespace: Vec<String>,
-    /// Only these kinds and the namespaces they are in, by Kind or resource.group, globs allowed
-    #[arg(long, value_name = "KIND", requires = "from")]
-    pub only_kind: Vec<String>,
-    /// New name of a namespace, as OLD=NEW; may be given more than once
-    #[arg(long, value_name = "OLD=NEW", requires = "from")]
-    pub map_namespace: Vec<String>,
-    /// New name of a storage class, as OLD=NEW; may be given more than once
-    #[arg(long, value_name = "OLD=NEW", requires = "from")]
-    pub map_storage_class: Vec<String>,
-    /// New name of an image, or of what images begin with, as OLD=NEW; may be given more than once
-    #[arg(long, value_name = "OLD=NEW", requires = "from")]
-    pub map_image: Vec<String>,
-    /// What happens to objects that exist already; default: the request's, else skip
-    #[arg(long, value_enum)]
-    pub existing: Option<ExistingArg>,
-}
-
-/// Options of `restore apply`.
-#[derive(Debug, Args)]
-pub struct ApplyArgs {
-    /// What is restored.
-    #[command(flatten)]
-    pub restore: RestoreArgs,
-    /// Objects written at the same time
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub concurrency: u16,
-}
-
-/// What happens to an object that exists already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExistingArg {
-    /// It stays as it is
-    Skip,
-    /// It is changed to what was saved
-    Update,
-    /// As update; what cannot be changed in place is deleted and made anew
-    Recreate,
-    /// It is deleted and made anew wherever a saved field differs
-    RecreateAlways,
-    /// Nothing is written at all
-    Fail,
 }
 
 /// Options of `verify`.

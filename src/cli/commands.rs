@@ -10,10 +10,11 @@ use tracing_subscriber::EnvFilter;
 use crate::app::settings::{Settings, environment, folders};
 use crate::app::wiring::App;
 
-use super::args::{Cli, Command, Global, KeysCommand, LogFormat, RestoreCommand};
+use super::args::{Cli, Command, Global, KeysCommand, LogFormat};
 use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
 use super::print::Printer;
+use super::restore_args::RestoreCommand;
 use super::{
     backup, compare, completion, demo, init, keys, prune, restore, schema, snapshots, validate, verify,
 };

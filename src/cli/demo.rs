@@ -14,12 +14,12 @@ use crate::app::settings::Settings;
 use crate::app::wiring::App;
 
 use super::args::{
-    ApplyArgs, BackupArgs, DemoArgs, DiffArgs, Format, InitArgs, LocationArgs, PolicyArgs, RestoreArgs,
-    SnapshotsArgs, VerifyArgs,
+    BackupArgs, DemoArgs, DiffArgs, Format, InitArgs, LocationArgs, PolicyArgs, SnapshotsArgs, VerifyArgs,
 };
 use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
 use super::print::Printer;
+use super::restore_args::{ApplyArgs, RestoreArgs};
 use super::{backup, compare, init, restore, snapshots, verify};
 
 /// The restore request of the demo: a namespace comes back, and another one gets its label again.

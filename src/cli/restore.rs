@@ -21,11 +21,11 @@ use crate::engine::restore::apply;
 use crate::engine::restore::preview;
 use crate::engine::saved::open::State;
 
-use super::args::{ApplyArgs, ExistingArg, RestoreArgs};
 use super::choose::{self, StateName};
 use super::done::Done;
 use super::failure::{Exit, Failure};
 use super::progress::Bar;
+use super::restore_args::{ApplyArgs, ExistingArg, RestoreArgs};
 use super::show_plan::Shown;
 use super::states::{self, Search};
 use super::{compare, repository, snapshots};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, Manifest, Resource};
-use crate::domain::restore_request::Propagation;
 
 /// When it makes sense to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::call::{Call, collection, item, send, with_query};
 use super::connect::ApiServer;
 use super::scrub::Content;
 use super::{flow, page};
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, Manifest, Resource};
-use crate::domain::restore_request::Propagation;
 use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Patch, Place, Writer};
 
 #[async_trait]

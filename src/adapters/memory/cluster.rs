@@ -15,8 +15,8 @@ use super::selector;
 use super::state::{By, State};
 use super::store::Slot;
 use super::{control, tend};
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, Manifest, Resource};
-use crate::domain::restore_request::Propagation;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{
     Conflicts, Discovery, Error, FIELD_MANAGER, ListRequest, ManagedFields, Mode, Page, Patch, Place, Reader,

@@ -12,8 +12,8 @@ use super::kinds::{self, Kind};
 use super::metadata::{content, deleting, finalizers, hold, keep_identity, put_or_remove, same, wish};
 use super::store::{Slot, Store};
 use super::{admit, network};
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, JsonMap, Resource};
-use crate::domain::restore_request::Propagation;
 use crate::ports::cluster::{Conflicts, Error, Mode};
 
 /// Finalizer that holds an object until what it owns is gone.

@@ -12,8 +12,8 @@ use super::metadata::{deleting, finalizers};
 use super::state::{CUSTOM_CLEANUP, FOREGROUND, State};
 use super::store::Slot;
 use super::workloads;
+use crate::domain::fixup::Propagation;
 use crate::domain::object::Json;
-use crate::domain::restore_request::Propagation;
 
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 

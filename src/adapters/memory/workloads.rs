@@ -11,8 +11,8 @@ use super::control::{is_due, make, set, set_status, snapshot};
 use super::metadata::deleting;
 use super::state::State;
 use super::store::Slot;
+use crate::domain::fixup::Propagation;
 use crate::domain::object::Json;
-use crate::domain::restore_request::Propagation;
 
 const CLASSES: &str = "storageclasses.storage.k8s.io";
 

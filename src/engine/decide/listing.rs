@@ -2,9 +2,9 @@
 //!
 //! In: a kind and a place, or a `Target` · Out: objects · Touches: cluster (read)
 
+use crate::domain::fixup::Target;
 use crate::domain::labels::LabelSelector;
 use crate::domain::object::{Manifest, Resource};
-use crate::domain::restore_request::Target;
 use crate::ports::cluster::{Error, ListRequest, Reader, Scope};
 
 /// Objects per page.

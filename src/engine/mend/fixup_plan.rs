@@ -11,11 +11,11 @@ use serde_json::json;
 
 use crate::domain::cel::{BadExpression, EvalError, Expression};
 use crate::domain::duration::Duration;
-use crate::domain::hook::OnError;
-use crate::domain::object::{Gvk, Json, JsonMap, Manifest, Resource};
-use crate::domain::restore_request::{
+use crate::domain::fixup::{
     DEFAULT_FIXUP_TIMEOUT, FixupAction, FixupSpec, MetadataFixup, PatchFixup, Propagation, Target,
 };
+use crate::domain::hook::OnError;
+use crate::domain::object::{Gvk, Json, JsonMap, Manifest, Resource};
 use crate::engine::restore::readiness::{Readiness, judge, kstatus};
 use crate::ports::cluster::{Discovery, Patch};
 

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::fixup_plan::{Error, Fixup, Step, describe_target, resolve};
+use crate::domain::fixup::{FixupSpec, Propagation};
 use crate::domain::hook::OnError;
 use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::report::{FixupOutcome, FixupReport};
-use crate::domain::restore_request::{FixupSpec, Propagation};
 use crate::engine::decide::listing;
 use crate::engine::decide::reach::Reach;
 use crate::engine::restore::readiness::Readiness;

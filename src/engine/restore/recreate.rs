@@ -4,8 +4,8 @@
 //!
 //! In: what was refused · Out: `Way` · Touches: cluster (read and write), clock
 
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Manifest, Resource};
-use crate::domain::restore_request::Propagation;
 use crate::engine::decide::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Mode, Place};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Gvk, Json, Manifest, Resource};
-use crate::domain::restore_request::Propagation;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{
     Conflicts, Discovery, Error, ListRequest, Mode, Page, Patch, Place, Reader, Scope, Writer,

@@ -184,11 +184,7 @@ async fn an_excluded_namespace_leaves_out_what_is_in_it() {
     let configs = world.cluster.discover().await.unwrap().resources;
     let configs = configs.iter().find(|r| r.plural == "configmaps").unwrap();
     let place = crate::ports::cluster::Place { namespace: Some("shop"), name: "held", subresource: "" };
-    world
-        .cluster
-        .delete(configs, place, crate::domain::restore_request::Propagation::Background)
-        .await
-        .unwrap();
+    world.cluster.delete(configs, place, crate::domain::fixup::Propagation::Background).await.unwrap();
     let told = world.run(&SelectSpec::default()).await;
     assert!(told.objects.iter().all(|o| !o.contains("scratch")), "{:?}", told.objects);
     assert_eq!(told.left.get("its namespace has the label backstay.dev/exclude=true"), Some(&2));

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::adapters::memory::fault::{Effect, Fault, Verb};
-use crate::domain::restore_request::Propagation;
+use crate::domain::fixup::Propagation;
 use crate::engine::restore::apply::tests::{ONLY_SHOP, SHOP, World, lose_shop, manifests, with_shop};
 use crate::ports::clock::Clock;
 use crate::ports::cluster::Writer;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::adapters::memory::cluster::Cluster;
 use crate::adapters::memory::fault::{Effect, Fault, Verb};
+use crate::domain::fixup::Propagation;
 use crate::domain::object::{Manifest, Resource};
 use crate::domain::report::ObjectAction;
-use crate::domain::restore_request::Propagation;
 use crate::engine::clean::hide::Marks;
 use crate::engine::decide::reach::Reach;
 use crate::engine::restore::apply::apply;

@@ -1,0 +1,69 @@
+//! What a person may type after `restore`.
+//!
+//! In: the command line · Out: `RestoreCommand` · Touches: nothing
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What to do with a restore.
+#[derive(Debug, Subcommand)]
+pub enum RestoreCommand {
+    /// Shows waves, differences and fixups; asks the API server (dry run) and writes nothing
+    Plan(RestoreArgs),
+    /// Carries it out; killed anywhere, the same command finishes the job
+    Apply(ApplyArgs),
+}
+
+/// Options of `restore plan` and `restore apply`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Name of a `RestoreRequest` of the policy repository
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub request: Option<String>,
+    /// Without a request: LOCATION@SNAPSHOT or LOCATION@COMMIT
+    #[arg(long, value_name = "STATE")]
+    pub from: Option<String>,
+    /// Only these namespaces, by name or glob
+    #[arg(long, short = 'n', value_name = "NAME", requires = "from")]
+    pub only_namespace: Vec<String>,
+    /// Only these kinds and the namespaces they are in, by Kind or resource.group, globs allowed
+    #[arg(long, value_name = "KIND", requires = "from")]
+    pub only_kind: Vec<String>,
+    /// New name of a namespace, as OLD=NEW; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", requires = "from")]
+    pub map_namespace: Vec<String>,
+    /// New name of a storage class, as OLD=NEW; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", requires = "from")]
+    pub map_storage_class: Vec<String>,
+    /// New name of an image, or of what images begin with, as OLD=NEW; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", requires = "from")]
+    pub map_image: Vec<String>,
+    /// What happens to objects that exist already; default: the request's, else skip
+    #[arg(long, value_enum)]
+    pub existing: Option<ExistingArg>,
+}
+
+/// Options of `restore apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// What is restored.
+    #[command(flatten)]
+    pub restore: RestoreArgs,
+    /// Objects written at the same time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+}
+
+/// What happens to an object that exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExistingArg {
+    /// It stays as it is
+    Skip,
+    /// It is changed to what was saved
+    Update,
+    /// As update; what cannot be changed in place is deleted and made anew
+    Recreate,
+    /// It is deleted and made anew wherever a saved field differs
+    RecreateAlways,
+    /// Nothing is written at all
+    Fail,
+}
