@@ -32,6 +32,7 @@ pub mod domain {
     pub mod schema; // how a document may look
     pub mod reference; // the same for people
     pub mod report; // what happened
+    pub mod restore_run; // how far a restore is
     pub mod snapshot; // one finished backup
     pub mod change; // what is different
 }
@@ -146,6 +147,14 @@ pub mod engine {
         pub mod fixup_plan; // what a fixup has to do
         pub mod fixups; // mends what is left broken
     }
+    /// All of it, once, and resumed by anybody.
+    pub mod recovery {
+        pub mod claim; // who may carry it out
+        pub mod journal; // its state in the cluster
+        pub mod run; // a restore from beginning to end
+        pub mod turn; // whose turn it is
+        pub mod cancel; // ends it
+    }
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
@@ -218,6 +227,7 @@ pub mod adapters {
 pub mod app {
     pub mod settings; // what the command line and environment say
     pub mod access; // credentials and keys
+    pub mod process; // which processes are at work on this machine
     pub mod wiring; // the only room that names adapters
     pub mod demo_cluster; // and this one, for the demo
 }
@@ -244,7 +254,10 @@ pub mod cli {
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar
-    pub mod restore; // backstay restore
+    pub mod doors; // of a restore
+    pub mod restore_spec; // what a person wants restored
+    pub mod restore_runs; // backstay restore status, cancel
+    pub mod restore; // backstay restore plan, apply
     pub mod schema; // backstay schema
     pub mod completion; // backstay completion
     pub mod demo; // backstay demo

@@ -16,7 +16,8 @@ use super::failure::{Exit, Failure};
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::{
-    backup, compare, completion, demo, init, keys, prune, restore, schema, snapshots, validate, verify,
+    backup, compare, completion, demo, init, keys, prune, restore, restore_runs, schema, snapshots, validate,
+    verify,
 };
 
 /// Runs a command to its end.
@@ -89,6 +90,8 @@ async fn command(cli: Cli) -> Result<Done, Failure> {
         Command::Diff(args) => compare::diff(&app, &args).await,
         Command::Restore(RestoreCommand::Plan(args)) => restore::plan(&app, &args).await,
         Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress).await,
+        Command::Restore(RestoreCommand::Status(args)) => restore_runs::status(&app, &args).await,
+        Command::Restore(RestoreCommand::Cancel(args)) => restore_runs::cancel(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),

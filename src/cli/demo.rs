@@ -72,6 +72,7 @@ async fn restore(app: &App) -> Result<bool, Failure> {
         map_storage_class: Vec::new(),
         map_image: Vec::new(),
         existing: None,
+        token: None,
     };
     command("backstay restore plan mend", &restore::plan(app, &mend()).await?)?;
     let apply = ApplyArgs { restore: mend(), concurrency: 16 };

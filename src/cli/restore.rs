@@ -5,44 +5,41 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::app::process;
 use crate::app::wiring::App;
-use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
-use crate::domain::report::{Outcome, RestoreReport};
-use crate::domain::restore_request::{RestoreSource, RestoreSpec};
+use crate::domain::report::{Outcome, Phase};
+use crate::domain::restore_run::RestoreRun;
 use crate::engine::clean::hide::Marks;
 use crate::engine::decide::reach::{Progress, Reach, Silent};
-use crate::engine::decide::restore_plan;
-use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::decide::restore_plan::{self, RestorePlan};
 use crate::engine::decide::survey::survey;
-use crate::engine::mend::fixup_plan::Fixup;
 use crate::engine::mend::fixups;
-use crate::engine::restore::apply;
+use crate::engine::recovery::journal::{self, Shelf};
+use crate::engine::recovery::run::{Job, Log, run};
+use crate::engine::recovery::turn::{self, Ticket, Turn, begin};
 use crate::engine::restore::preview;
-use crate::engine::saved::open::State;
 
-use super::choose::{self, StateName};
 use super::done::Done;
+use super::doors::reach;
 use super::failure::{Exit, Failure};
 use super::progress::Bar;
-use super::restore_args::{ApplyArgs, ExistingArg, RestoreArgs};
+use super::restore_args::{ApplyArgs, RestoreArgs};
+use super::restore_runs::Ran;
+use super::restore_spec::{Wanted, wanted};
 use super::show_plan::Shown;
 use super::states::{self, Search};
-use super::{compare, repository, snapshots};
-
-/// A decided restore: nothing is left to find out.
-struct Job {
-    state: State,
-    plan: RestorePlan,
-    fixups: Vec<Fixup>,
-    marks: Marks,
-}
+use super::{repository, snapshots};
 
 /// Shows what a restore would do; exit code 1 when that is anything.
 pub async fn plan(app: &App, args: &RestoreArgs) -> Result<Done, Failure> {
     let reach = reach(app, &Silent).await?;
-    let job = prepare(app, args, &reach).await?;
-    let looked = preview::preview(&job.plan, &job.state, &job.marks, &reach).await;
+    let set = repository::load(app).await?;
+    let wanted = wanted(&set, args)?;
+    let mut job = prepare(app, (&set, &wanted), None, &reach).await?;
+    job.plan.notes.extend(known(app, &wanted, &job, &reach).await);
+    let marks = marks(&set)?;
+    let looked = preview::preview(&job.plan, &job.state, &marks, &reach).await;
     let preview = looked.map_err(|e| Failure::closed(&e))?;
     let fixups = fixups::preview(&job.fixups, &reach).await;
     let shown = Shown { plan: job.plan, preview, fixups };
@@ -57,45 +54,116 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, 
         None => &Silent,
     };
     let reach = Reach { concurrency: usize::from(args.concurrency), ..reach(app, heard).await? };
-    let job = prepare(app, &args.restore, &reach).await?;
-    let done = apply::apply(&job.plan, &job.state, &reach).await;
-    let mut report = done.map_err(|e| Failure::closed(&e))?;
-    if report.outcome == Outcome::Failed {
-        report
-            .notes
-            .extend((!job.fixups.is_empty()).then(|| "no fixup ran, because the restore failed".to_owned()));
-    } else {
-        report.fixups = fixups::run(&job.fixups, &reach).await;
-        report.outcome = report.judge();
-    }
-    report.finished = app.clock.now();
-    drop(bar);
-    Ok(Done::new(exit(&report), report))
-}
-
-fn exit(report: &RestoreReport) -> Exit {
-    match report.outcome {
-        Outcome::Complete => Exit::Fine,
-        Outcome::Partial => Exit::Different,
-        Outcome::Failed => Exit::Failed,
-    }
-}
-
-async fn reach<'a>(app: &'a App, progress: &'a dyn Progress) -> Result<Reach<'a>, Failure> {
-    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
-    let reach = Reach::new(cluster.reader.as_ref(), cluster.writer.as_ref(), app.clock.as_ref());
-    Ok(Reach { progress, ..reach })
-}
-
-/// Everything that is read and decided before anything is written.
-async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job, Failure> {
     let set = repository::load(app).await?;
-    let spec = spec(&set, args)?;
-    let compiled = fixups::compile(&spec.fixups).map_err(|e| Failure::misused(&e))?;
+    let wanted = wanted(&set, &args.restore)?;
+    let (job, mut log) = match set_out(app, (&set, &wanted), &reach).await? {
+        Way::Done(run) => return Ok(Done::new(exit(run.outcome), Ran::again(*run))),
+        Way::Open(job, log) => (job, log),
+    };
+    let report = run(&job, &reach, &mut log).await.map_err(|e| Failure::closed(&e))?;
+    drop(bar);
+    Ok(Done::new(exit(Some(report.outcome)), report))
+}
+
+/// Whether there is anything to do.
+enum Way {
+    /// The request was carried out with its token.
+    Done(Box<RestoreRun>),
+    /// A decided restore, and its journal.
+    Open(Box<Job>, Box<Log>),
+}
+
+/// Everything that is read and decided before anything of the restore is written. Named requests ask their journal first,
+/// because it may hold the snapshot they began with.
+async fn set_out(app: &App, (set, wanted): (&PolicySet, &Wanted), reach: &Reach<'_>) -> Result<Way, Failure> {
+    let early = match &wanted.request {
+        Some(name) => match ours(app, name, wanted, reach).await? {
+            Turn::Done(run) => return Ok(Way::Done(run)),
+            Turn::Ours(ticket) => Some(*ticket),
+        },
+        None => None,
+    };
+    let pinned = early.as_ref().and_then(Ticket::pinned).map(str::to_owned);
+    let job = prepare(app, (set, wanted), pinned.as_deref(), reach).await?;
+    refuse_empty(&job.plan, wanted)?;
+    let name = wanted.name(job.state.pinned());
+    let ticket = match early {
+        Some(ticket) => ticket,
+        None => match ours(app, &name, wanted, reach).await? {
+            Turn::Done(run) => return Ok(Way::Done(run)),
+            Turn::Ours(ticket) => *ticket,
+        },
+    };
+    let run = fresh(&job, wanted, &ticket, app);
+    let desk = (Shelf::of(&name, &app.settings.namespace), process::this());
+    let log = begin(reach, ticket, desk, run).await.map_err(|e| refused_turn(&e))?;
+    Ok(Way::Open(Box::new(job), Box::new(log)))
+}
+
+async fn ours(app: &App, name: &str, wanted: &Wanted, reach: &Reach<'_>) -> Result<Turn, Failure> {
+    let shelf = Shelf::of(name, &app.settings.namespace);
+    turn::turn(reach, &shelf, &wanted.ask(), &process::is_gone).await.map_err(|e| refused_turn(&e))
+}
+
+fn fresh(job: &Job, wanted: &Wanted, ticket: &Ticket, app: &App) -> RestoreRun {
+    RestoreRun {
+        request: wanted.name(job.state.pinned()),
+        token: wanted.spec.token.clone(),
+        digest: wanted.digest.clone(),
+        source: job.plan.source.clone(),
+        pinned: job.state.pinned().map(str::to_owned),
+        phase: Phase::Running,
+        outcome: None,
+        started: app.clock.now(),
+        finished: None,
+        attempts: 1,
+        waves: job.plan.waves.len(),
+        wave: None,
+        objects: BTreeMap::new(),
+        failures: Vec::new(),
+        waiting: None,
+        fixups: BTreeMap::new(),
+        notes: ticket.notes(),
+    }
+}
+
+/// What the journal says of a request that is only planned.
+async fn known(app: &App, wanted: &Wanted, job: &Job, reach: &Reach<'_>) -> Option<String> {
+    let shelf = Shelf::of(&wanted.name(job.state.pinned()), &app.settings.namespace);
+    let run = journal::read(reach, &shelf).await.ok()??.run;
+    match (run.phase, &run.token) {
+        (Phase::Finished, Some(token)) if wanted.spec.token.as_ref() == Some(token) => {
+            Some(format!("it was carried out with token {token:?} already: `apply` will do nothing"))
+        }
+        (Phase::Finished, _) => None,
+        (Phase::Pending | Phase::Running, _) => Some(format!(
+            "a run that was begun at {} is not finished: see `backstay restore status`",
+            run.started
+        )),
+    }
+}
+
+fn exit(outcome: Option<Outcome>) -> Exit {
+    match outcome {
+        Some(Outcome::Complete) => Exit::Fine,
+        Some(Outcome::Partial) => Exit::Different,
+        Some(Outcome::Failed) | None => Exit::Failed,
+    }
+}
+
+/// Everything that is read and decided before anything is written; `pinned` replaces what the request calls `latest`.
+async fn prepare(
+    app: &App,
+    (set, wanted): (&PolicySet, &Wanted),
+    pinned: Option<&str>,
+    reach: &Reach<'_>,
+) -> Result<Job, Failure> {
+    let spec = &wanted.spec;
+    let fixups = fixups::compile(&spec.fixups).map_err(|e| Failure::misused(&e))?;
     let survey = survey(reach).await.map_err(|e| Failure::failed(&e))?;
     let search = Search {
         app,
-        set: &set,
+        set,
         served: &survey.discovery.resources,
         sealed: false,
         cluster: match &spec.from.cluster {
@@ -103,19 +171,23 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
             None => snapshots::cluster_name(app).await?,
         },
     };
-    let wanted = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
-    let state = states::at(&search, &spec.from.location, wanted).await?.state;
-    let catalog = Arc::new(repository::catalog(&set)?);
-    let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
-    refuse_empty(&plan, args)?;
+    let named = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
+    let state = states::at(&search, &spec.from.location, pinned.unwrap_or(named)).await?.state;
+    let catalog = Arc::new(repository::catalog(set)?);
+    let plan = restore_plan::plan(&state, spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
+    refuse_empty(&plan, wanted)?;
+    Ok(Job { state, plan, fixups })
+}
+
+/// What diffs must not show.
+fn marks(set: &PolicySet) -> Result<Marks, Failure> {
     let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();
-    let marks = Marks::new(&marked).map_err(|e| Failure::misused(&e))?;
-    Ok(Job { state, plan, fixups: compiled, marks })
+    Marks::new(&marked).map_err(|e| Failure::misused(&e))
 }
 
 /// A restore that means nothing is a mistake, and so is a name that was typed and is nowhere.
-fn refuse_empty(plan: &RestorePlan, args: &RestoreArgs) -> Result<(), Failure> {
-    if args.from.is_some() && !plan.unmatched.is_empty() {
+fn refuse_empty(plan: &RestorePlan, wanted: &Wanted) -> Result<(), Failure> {
+    if wanted.request.is_none() && !plan.unmatched.is_empty() {
         return Err(Failure::usage(format!("{}: {}", plan.source, plan.unmatched.join("; "))));
     }
     if plan.waves.is_empty() && plan.left_out.is_empty() {
@@ -135,63 +207,11 @@ fn refused(error: &restore_plan::Error) -> Failure {
     }
 }
 
-/// The request of this name, or one made of the options.
-fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
-    let mut spec = match (&args.request, &args.from) {
-        (Some(name), _) => choose::restore(set, name)?.1.clone(),
-        (None, Some(from)) => RestoreSpec {
-            from: source(set, from)?,
-            select: compare::only(&args.only_namespace, &args.only_kind),
-            namespace_mapping: mapping("--map-namespace", &args.map_namespace)?,
-            storage_class_mapping: mapping("--map-storage-class", &args.map_storage_class)?,
-            image_mapping: mapping("--map-image", &args.map_image)?,
-            transforms: Vec::new(),
-            existing: Existing::default(),
-            existing_for: Vec::new(),
-            hooks: Vec::new(),
-            fixups: Vec::new(),
-        },
-        (None, None) => return Err(Failure::usage("name a restore request, or say --from LOCATION@STATE")),
-    };
-    if let Some(existing) = args.existing {
-        spec.existing = match existing {
-            ExistingArg::Skip => Existing::Skip,
-            ExistingArg::Update => Existing::Update,
-            ExistingArg::Recreate => Existing::Recreate,
-            ExistingArg::RecreateAlways => Existing::RecreateAlways,
-            ExistingArg::Fail => Existing::Fail,
-        };
+fn refused_turn(error: &turn::Error) -> Failure {
+    match error {
+        turn::Error::Held { request, .. } => Failure::failed(error)
+            .hint(format!("watch it with `backstay restore status {request} --watch`, or end it: backstay restore cancel {request}")),
+        turn::Error::Journal(_) => Failure::failed(error)
+            .hint("the account needs get, create and patch on ConfigMaps in Backstay's namespace (--namespace)"),
     }
-    Ok(spec)
-}
-
-fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
-    match StateName::parse(from, |_| false)? {
-        StateName::At { location, state } => {
-            let (_, found) = choose::location(set, &location)?;
-            let (snapshot, commit) =
-                if found.archive.is_some() { (Some(state), None) } else { (None, Some(state)) };
-            Ok(RestoreSource { location, snapshot, commit, cluster: None })
-        }
-        StateName::Cluster | StateName::Folder(_) => {
-            Err(Failure::usage(format!("cannot restore from {from:?}"))
-                .hint("name LOCATION@SNAPSHOT or LOCATION@COMMIT"))
-        }
-    }
-}
-
-fn mapping(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let parse = |pair: &String| match pair.split_once('=') {
-        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
-        _ => Err(Failure::usage(format!("cannot use {option} {pair:?}")).hint("write OLD=NEW")),
-    };
-    let mut mapping = BTreeMap::new();
-    for pair in pairs {
-        let (old, new) = parse(pair)?;
-        if let Some(other) = mapping.insert(old.clone(), new).filter(|other| mapping[&old] != *other) {
-            let text = format!("{option} gives {old} two new names, {other} and {}", mapping[&old]);
-            return Err(Failure::usage(text));
-        }
-    }
-    Ok(mapping)
 }

@@ -11,6 +11,10 @@ pub enum RestoreCommand {
     Plan(RestoreArgs),
     /// Carries it out; killed anywhere, the same command finishes the job
     Apply(ApplyArgs),
+    /// Shows how far restores are, or how they ended, as the cluster remembers them
+    Status(StatusArgs),
+    /// Ends a restore that is at work or was interrupted; what was restored stays
+    Cancel(CancelArgs),
 }
 
 /// Options of `restore plan` and `restore apply`.
@@ -40,6 +44,9 @@ pub struct RestoreArgs {
     /// What happens to objects that exist already; default: the request's, else skip
     #[arg(long, value_enum)]
     pub existing: Option<ExistingArg>,
+    /// Token of the run: with one that was used before, nothing is done; default: the request's
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
 }
 
 /// Options of `restore apply`.
@@ -66,4 +73,21 @@ pub enum ExistingArg {
     RecreateAlways,
     /// Nothing is written at all
     Fail,
+}
+
+/// Options of `restore status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Name of the request, as `restore status` lists it; default: all
+    pub request: Option<String>,
+    /// Looks again every two seconds until nothing is at work
+    #[arg(long, short = 'w')]
+    pub watch: bool,
+}
+
+/// Options of `restore cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Name of the request, as `restore status` lists it
+    pub request: String,
 }

@@ -24,6 +24,10 @@ use super::transform::{Transform, TransformSpec};
 pub struct RestoreSpec {
     /// Where the objects come from.
     pub from: RestoreSource,
+    /// The request is carried out once for each token; a new value means a new run. Absent: whenever somebody applies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub token: Option<String>,
     /// Which of them. Absent: all.
     #[serde(default)]
     pub select: SelectSpec,
@@ -76,6 +80,9 @@ impl RestoreSpec {
     /// Everything that is wrong with it, but for the documents it names.
     pub fn check(&self) -> Vec<FieldError> {
         let mut errors: Vec<_> = self.from.check().into_iter().map(|e| e.under("/from")).collect();
+        if self.token.as_ref().is_some_and(|token| token.is_empty() || token.len() > 128) {
+            errors.push(FieldError::new("/token", "a token has 1 to 128 characters"));
+        }
         let select = Selection::compile(&self.select).err().unwrap_or_default();
         errors.extend(select.into_iter().map(|e| e.under("/select")));
         errors.extend(self.check_mapping().into_iter().map(|e| e.under("/namespaceMapping")));

@@ -2,7 +2,7 @@
 //!
 //! In: ports · Out: `Reach` · Touches: nothing
 
-use crate::domain::report::ObjectReport;
+use crate::domain::report::{FixupReport, ObjectReport};
 use crate::engine::retry::Patience;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{Reader, Writer};
@@ -23,6 +23,9 @@ pub trait Progress: Send + Sync {
 
     /// A fixup starts.
     fn fixup(&self, _name: &str, _what: &str) {}
+
+    /// A fixup has ended.
+    fn mended(&self, _report: &FixupReport) {}
 }
 
 /// Tells nobody.

@@ -95,6 +95,10 @@ pub async fn run(fixups: &[Fixup], reach: &Reach<'_>) -> Vec<FixupReport> {
             let result = run.end(&resource, &objects).await;
             reports[place] = report(run.fixup, result.map(|()| None), run.touched);
         }
+        let ended = &reports[reports.len() - group.len()..];
+        for report in ended {
+            reach.progress.mended(report);
+        }
     }
     reports
 }

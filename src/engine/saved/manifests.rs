@@ -90,7 +90,9 @@ pub fn commit(
         });
         found.push((Arc::new(resource), manifest));
     }
-    Ok(State::held(place, found))
+    let mut state = State::held(place, found);
+    state.commit = tree.commit_id().map(str::to_owned);
+    Ok(state)
 }
 
 fn is_manifest(path: &Path) -> bool {

@@ -109,6 +109,8 @@ pub struct State {
     pub notes: Vec<String>,
     /// The record, for a snapshot.
     pub record: Option<SnapshotRecord>,
+    /// The commit, for a mirror.
+    pub commit: Option<String>,
     source: Source,
 }
 
@@ -155,6 +157,7 @@ impl State {
             entries: index.objects.into_iter().map(|entry| state_entry(entry, &resources)).collect(),
             notes,
             record: Some(record),
+            commit: None,
             source: Source::Archive(Snapshot { files, identities, places }),
         })
     }
@@ -177,7 +180,12 @@ impl State {
             });
             held.push(manifest.to_bytes().into_boxed_slice());
         }
-        Self { describe, entries, notes: Vec::new(), record: None, source: Source::Held(held) }
+        Self { describe, entries, notes: Vec::new(), record: None, commit: None, source: Source::Held(held) }
+    }
+
+    /// The very snapshot or commit; `None` for plain files.
+    pub fn pinned(&self) -> Option<&str> {
+        self.record.as_ref().map(|record| record.id.as_str()).or(self.commit.as_deref())
     }
 
     /// Reads objects by their positions in `entries`; in the state's own order, not in the order of the question.

@@ -20,6 +20,7 @@ use crate::engine::decide::restore_plan::plan;
 use crate::engine::decide::survey::survey;
 use crate::engine::retry::Patience;
 use crate::engine::yaml;
+use crate::ports::clock::Clock;
 use crate::ports::cluster::{Conflicts, Patch, Place, Reader, Writer};
 
 /// A cluster, and what can be saved of it and put back.
@@ -37,6 +38,14 @@ impl World {
     pub fn reach(&self) -> Reach<'_> {
         let reach = Reach::new(&self.cluster, &self.cluster, &*self.clock);
         Reach { patience: Patience { total: Duration::from_secs(20), ..Patience::default() }, ..reach }
+    }
+
+    pub fn clock_now(&self) -> String {
+        self.clock.now().to_string()
+    }
+
+    pub async fn sleep(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds)).await;
     }
 
     pub async fn resource(&self, object: &Manifest) -> Resource {

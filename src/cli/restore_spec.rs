@@ -1,0 +1,109 @@
+//! What a person wants restored: a request of the policy repository, or one made of options.
+//!
+//! In: `RestoreArgs`, `PolicySet` · Out: `Wanted` · Touches: nothing
+
+use std::collections::BTreeMap;
+
+use crate::domain::conflict::Existing;
+use crate::domain::document::PolicySet;
+use crate::domain::restore_request::{RestoreSource, RestoreSpec};
+use crate::engine::archive::part;
+use crate::engine::recovery::claim::Ask;
+
+use super::choose::{self, StateName};
+use super::compare;
+use super::failure::Failure;
+use super::restore_args::{ExistingArg, RestoreArgs};
+
+/// A restore as it is asked for.
+pub struct Wanted {
+    /// Name of the request; absent where it was made of options.
+    pub request: Option<String>,
+    /// The request.
+    pub spec: RestoreSpec,
+    /// SHA-256 of the request without its token, lower-case hex.
+    pub digest: String,
+}
+
+impl Wanted {
+    /// Name of the request in the journal. One that was made of options gets a name of its content and its source, so that
+    /// the same command means the same restore.
+    pub fn name(&self, pinned: Option<&str>) -> String {
+        let made = || part::sha256(format!("{}/{}", self.digest, pinned.unwrap_or_default()).as_bytes());
+        self.request.clone().unwrap_or_else(|| format!("from-{}", &made()[..12]))
+    }
+
+    /// What the journal is asked.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask { token: self.spec.token.as_deref(), digest: &self.digest }
+    }
+}
+
+/// The request of this name, or one made of the options.
+pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
+    let mut spec = match (&args.request, &args.from) {
+        (Some(name), _) => choose::restore(set, name)?.1.clone(),
+        (None, Some(from)) => made(set, from, args)?,
+        (None, None) => return Err(Failure::usage("name a restore request, or say --from LOCATION@STATE")),
+    };
+    if let Some(existing) = args.existing {
+        spec.existing = match existing {
+            ExistingArg::Skip => Existing::Skip,
+            ExistingArg::Update => Existing::Update,
+            ExistingArg::Recreate => Existing::Recreate,
+            ExistingArg::RecreateAlways => Existing::RecreateAlways,
+            ExistingArg::Fail => Existing::Fail,
+        };
+    }
+    let token = args.token.clone().or(spec.token.take());
+    let bytes = serde_json::to_vec(&spec).map_err(|e| Failure::failed(&e))?;
+    spec.token = token;
+    Ok(Wanted { request: args.request.clone(), spec, digest: part::sha256(&bytes) })
+}
+
+fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
+    Ok(RestoreSpec {
+        from: source(set, from)?,
+        token: None,
+        select: compare::only(&args.only_namespace, &args.only_kind),
+        namespace_mapping: mapping("--map-namespace", &args.map_namespace)?,
+        storage_class_mapping: mapping("--map-storage-class", &args.map_storage_class)?,
+        image_mapping: mapping("--map-image", &args.map_image)?,
+        transforms: Vec::new(),
+        existing: Existing::default(),
+        existing_for: Vec::new(),
+        hooks: Vec::new(),
+        fixups: Vec::new(),
+    })
+}
+
+fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
+    match StateName::parse(from, |_| false)? {
+        StateName::At { location, state } => {
+            let (_, found) = choose::location(set, &location)?;
+            let (snapshot, commit) =
+                if found.archive.is_some() { (Some(state), None) } else { (None, Some(state)) };
+            Ok(RestoreSource { location, snapshot, commit, cluster: None })
+        }
+        StateName::Cluster | StateName::Folder(_) => {
+            Err(Failure::usage(format!("cannot restore from {from:?}"))
+                .hint("name LOCATION@SNAPSHOT or LOCATION@COMMIT"))
+        }
+    }
+}
+
+fn mapping(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let parse = |pair: &String| match pair.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
+        _ => Err(Failure::usage(format!("cannot use {option} {pair:?}")).hint("write OLD=NEW")),
+    };
+    let mut mapping = BTreeMap::new();
+    for pair in pairs {
+        let (old, new) = parse(pair)?;
+        if let Some(other) = mapping.insert(old.clone(), new).filter(|other| mapping[&old] != *other) {
+            let text = format!("{option} gives {old} two new names, {other} and {}", mapping[&old]);
+            return Err(Failure::usage(text));
+        }
+    }
+    Ok(mapping)
+}

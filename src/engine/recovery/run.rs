@@ -1,0 +1,245 @@
+//! A restore from beginning to end: waves, then fixups, while its journal is kept and heard.
+//!
+//! In: `Job` · Out: `RestoreReport` · Touches: cluster (read and write), clock, what the state is read from
+
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::{Either, select};
+use jiff::Timestamp;
+
+use super::journal::{Answer, Desk, HEARTBEAT};
+use crate::domain::report::{
+    FixupOutcome, FixupReport, ObjectReport, Outcome, Phase, RestoreReport, WaveReport,
+};
+use crate::domain::restore_run::{News, RestoreRun};
+use crate::engine::decide::reach::{Progress, Reach};
+use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::mend::fixup_plan::Fixup;
+use crate::engine::mend::fixups;
+use crate::engine::restore::apply::{self, apply};
+use crate::engine::retry::after;
+use crate::engine::saved::open::State;
+
+/// How often news is written into the journal, at most.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A decided restore: nothing is left to find out.
+pub struct Job {
+    /// What is restored.
+    pub state: State,
+    /// What is done.
+    pub plan: RestorePlan,
+    /// What is mended afterwards.
+    pub fixups: Vec<Fixup>,
+}
+
+/// A run and the desk where its journal is written.
+pub struct Log {
+    /// The run as far as it is known.
+    pub run: RestoreRun,
+    /// Where it is written; absent where no journal can be kept.
+    pub desk: Option<Desk>,
+}
+
+/// Carries out a restore. Fixups that had ended before the run was interrupted are not carried out again.
+///
+/// The run stops between two objects when its journal says that it was cancelled or taken over by another process; the
+/// report then holds what was done until then.
+///
+/// # Errors
+/// As [`apply`]; nothing was written then.
+pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreReport, apply::Error> {
+    let (sender, receiver) = unbounded();
+    let ears = Ears { outer: reach.progress, sender };
+    let mut desk = Listener { receiver, waves: Vec::new(), changed: false, written: reach.clock.now() };
+    let before = log.run.clone();
+    let result = {
+        let inner = Reach { progress: &ears, ..*reach };
+        let work = std::pin::pin!(work(job, &inner, &before));
+        let keep = std::pin::pin!(desk.keep(reach, log));
+        match select(work, keep).await {
+            Either::Left((done, _)) => Ended::Done(done),
+            Either::Right((why, _)) => Ended::Stopped(why),
+        }
+    };
+    let report = match result {
+        Ended::Done(Ok(report)) => report,
+        Ended::Done(Err(error)) => {
+            log.run.give_up(&error.to_string(), reach.clock.now());
+            close(reach, log).await;
+            return Err(error);
+        }
+        Ended::Stopped(why) => desk.stopped(job, log, why, reach.clock.now()),
+    };
+    let notes = report.notes.iter().chain(&before.notes).cloned().collect();
+    let mut report = RestoreReport { notes, ..report };
+    log.run.finish(&report);
+    report.notes.extend(close(reach, log).await);
+    Ok(report)
+}
+
+enum Ended {
+    Done(Result<RestoreReport, apply::Error>),
+    Stopped(Stop),
+}
+
+/// Why a run stops before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stop {
+    Cancelled(String),
+    TakenOver,
+}
+
+/// Waves and fixups.
+async fn work(job: &Job, reach: &Reach<'_>, before: &RestoreRun) -> Result<RestoreReport, apply::Error> {
+    let mut report = apply(&job.plan, &job.state, reach).await?;
+    if report.outcome == Outcome::Failed {
+        let note = "no fixup ran, because the restore failed";
+        report.notes.extend((!job.fixups.is_empty()).then(|| note.to_owned()));
+    } else {
+        let done = job.fixups.iter().take_while(|fixup| before.has_mended(fixup.name())).count();
+        let (done, open) = job.fixups.split_at(done);
+        report.fixups = done.iter().map(|fixup| mended(fixup, before)).collect();
+        report.fixups.extend(fixups::run(open, reach).await);
+        report.outcome = report.judge();
+    }
+    report.finished = reach.clock.now();
+    Ok(report)
+}
+
+fn mended(fixup: &Fixup, before: &RestoreRun) -> FixupReport {
+    let outcome = before.fixups.get(fixup.name()).copied().unwrap_or(FixupOutcome::Verified);
+    let reason = Some("it had ended before the restore was interrupted".to_owned());
+    FixupReport { name: fixup.name().to_owned(), outcome, objects: Vec::new(), reason }
+}
+
+/// Writes the end of a run; what that failed for is a note.
+async fn close(reach: &Reach<'_>, log: &Log) -> Option<String> {
+    let desk = log.desk.as_ref()?;
+    let failed = desk.close(reach, &log.run).await.err()?;
+    let cause = std::error::Error::source(&failed).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Some(format!("the end of the run is not in its journal: {failed}{cause}"))
+}
+
+/// Hears what a restore tells, passes it on, and keeps it for the journal.
+struct Ears<'a> {
+    outer: &'a dyn Progress,
+    sender: UnboundedSender<News>,
+}
+
+impl Ears<'_> {
+    fn keep(&self, news: News) {
+        // Nobody listens any more only when the run is over.
+        self.sender.unbounded_send(news).ok();
+    }
+}
+
+impl Progress for Ears<'_> {
+    fn wave(&self, name: &str, objects: usize) {
+        self.keep(News::Wave { name: name.to_owned(), objects });
+        self.outer.wave(name, objects);
+    }
+
+    fn object(&self, report: &ObjectReport) {
+        self.keep(News::Object(report.clone()));
+        self.outer.object(report);
+    }
+
+    fn waiting(&self, what: &str) {
+        self.keep(News::Waiting(what.to_owned()));
+        self.outer.waiting(what);
+    }
+
+    fn fixup(&self, name: &str, what: &str) {
+        self.keep(News::Fixup(format!("{name}: {what}")));
+        self.outer.fixup(name, what);
+    }
+
+    fn mended(&self, report: &FixupReport) {
+        self.keep(News::Mended(report.clone()));
+        self.outer.mended(report);
+    }
+}
+
+/// Writes news into the journal, and hears what the journal says.
+struct Listener {
+    receiver: UnboundedReceiver<News>,
+    /// What is known of the waves, should the run stop early.
+    waves: Vec<WaveReport>,
+    changed: bool,
+    written: Timestamp,
+}
+
+impl Listener {
+    /// Works until the run has to stop.
+    async fn keep(&mut self, reach: &Reach<'_>, log: &mut Log) -> Stop {
+        loop {
+            reach.clock.sleep(TICK).await;
+            self.listen(&mut log.run);
+            let due = self.changed || reach.clock.now() >= after(self.written, HEARTBEAT);
+            let Some(desk) = log.desk.as_ref().filter(|_| due) else { continue };
+            match desk.note(reach, &log.run).await {
+                Ok(Answer::Cancel(who)) => return Stop::Cancelled(who),
+                Ok(Answer::TakenOver) => return Stop::TakenOver,
+                Ok(Answer::Noted) => {
+                    self.changed = false;
+                    self.written = reach.clock.now();
+                }
+                // The run does not depend on it. Whether its end is written is in the report.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn listen(&mut self, run: &mut RestoreRun) {
+        while let Ok(news) = self.receiver.try_recv() {
+            run.hear(&news);
+            self.changed = true;
+            match news {
+                News::Wave { name, .. } => {
+                    self.waves.push(WaveReport { wave: name, objects: Vec::new(), not_ready: Vec::new() });
+                }
+                News::Object(report) => {
+                    if let Some(wave) = self.waves.last_mut() {
+                        wave.objects.push(report);
+                    }
+                }
+                News::Waiting(_) | News::Fixup(_) | News::Mended(_) => {}
+            }
+        }
+    }
+
+    /// The report of a run that was stopped.
+    fn stopped(mut self, job: &Job, log: &mut Log, why: Stop, now: Timestamp) -> RestoreReport {
+        self.listen(&mut log.run);
+        let planned: usize = job.plan.waves.iter().map(|wave| wave.objects.len()).sum();
+        let done: usize = self.waves.iter().map(|wave| wave.objects.len()).sum();
+        let note = match why {
+            Stop::Cancelled(who) => {
+                format!("cancelled by {who}: {} of {planned} objects were not looked at", planned - done)
+            }
+            Stop::TakenOver => {
+                log.desk = None;
+                "another process has taken the restore over; this one stopped".to_owned()
+            }
+        };
+        for wave in &mut self.waves {
+            wave.objects.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        RestoreReport {
+            source: job.plan.source.clone(),
+            phase: Phase::Finished,
+            outcome: if done == 0 { Outcome::Failed } else { Outcome::Partial },
+            started: log.run.started,
+            finished: now,
+            waves: self.waves,
+            left_out: job.plan.left_out.clone(),
+            fixups: Vec::new(),
+            notes: job.plan.notes.iter().cloned().chain([note]).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::engine) mod tests;
