@@ -25,6 +25,7 @@ mod scenarios {
     pub mod faults;
     pub mod fixups;
     pub mod formats;
+    pub mod journal;
     pub mod locations;
     pub mod mapping;
     pub mod restore;
@@ -83,6 +84,7 @@ fn all() -> Vec<Scenario> {
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),
+        scenarios::journal::all(),
         scenarios::locations::all(),
         scenarios::bad_input::all(),
     ]

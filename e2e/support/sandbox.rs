@@ -72,9 +72,15 @@ impl Sandbox {
         }
         let names = self.kubectl(&["get", "namespaces", "-o", "name"]).stdout;
         let prefix = format!("namespace/{}", self.namespace);
-        for name in names.lines().filter(|line| line.starts_with(&prefix)) {
+        let home = format!("namespace/{}", self.home());
+        for name in names.lines().filter(|line| line.starts_with(&prefix) || *line == home) {
             self.kubectl(&["delete", name, "--wait=false", "--ignore-not-found"]);
         }
+    }
+
+    /// Backstay's own namespace in the scenario. It is not there before something is written into it.
+    pub fn home(&self) -> String {
+        self.namespace.replacen("e2e-", "home-", 1)
     }
 
     /// A path below the scenario's folder, as text.
@@ -120,6 +126,7 @@ impl Sandbox {
             .env("NO_COLOR", "1")
             .env("BACKSTAY_POLICY_REPO", self.path("policy"))
             .env("BACKSTAY_CLUSTER_NAME", "e2e")
+            .env("BACKSTAY_NAMESPACE", self.home())
             .env("XDG_CACHE_HOME", self.path("cache"))
             .env("XDG_STATE_HOME", self.path("state"));
         if !self.parts.get("DIR").is_empty() {
