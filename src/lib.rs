@@ -127,6 +127,7 @@ pub mod engine {
         pub mod survey; // what the cluster is like
         pub mod choose; // which objects are meant
         pub mod draft; // into waves
+        pub mod surplus; // what the snapshot does not have
         pub mod restore_plan; // all that is decided before
     }
     /// Doing it.
@@ -139,6 +140,7 @@ pub mod engine {
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids
+        pub mod remove; // what the snapshot does not have
         pub mod preview; // what a restore would do
         pub mod apply; // wave after wave
     }

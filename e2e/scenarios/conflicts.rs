@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::Scenario;
+use crate::scenarios::backup::shop;
 use crate::support::parts::Need;
 use crate::support::sandbox::{Sandbox, wait};
 
 pub fn all() -> Vec<Scenario> {
     vec![
+        Scenario { name: "what-came-later-is-pruned", needs: &[Need::Api], run: pruned },
         Scenario {
             name: "what-cannot-be-changed-in-place-is-made-anew-when-asked",
             needs: &[Need::Api],
@@ -171,4 +173,72 @@ fn volumes(sandbox: &Sandbox) {
     assert_eq!(claim["spec"]["volumeName"], json!(format!("{space}-kept")));
     sandbox.kubectl(&["delete", "namespace", &space, &copy, "--timeout=60s"]).expect(0);
     sandbox.kubectl(&["delete", "pv", &format!("{space}-kept")]).expect(0);
+}
+
+const LATER: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: later, namespace: NAMESPACE}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: later, namespace: NAMESPACE}
+spec: {accessModes: [ReadWriteOnce], storageClassName: absent, resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: later, namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: later}}
+  template: {metadata: {labels: {app: later}}, spec: {containers: [{name: later, image: absent}]}}
+";
+
+fn pruned(sandbox: &Sandbox) {
+    shop(sandbox);
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.apply(LATER);
+    let restore = |command: &str, rest: &[&str]| {
+        let args: Vec<&str> = ["restore", command, "--from", "archive@latest", "--prune"]
+            .into_iter()
+            .chain(rest.iter().copied())
+            .collect();
+        sandbox.with_key(&args)
+    };
+    let plan = restore("plan", &[]).expect(1).stdout;
+    let (map, stays) = (
+        format!("deleted: ConfigMap {}/later", sandbox.namespace),
+        format!("stays: PersistentVolumeClaim {}/later", sandbox.namespace),
+    );
+    assert!(plan.contains(&map) && plan.contains(&stays) && plan.contains("delete 2"), "{plan}");
+    restore("apply", &[]).expect(2).says("--yes");
+    assert!(sandbox.object("configmap", &sandbox.namespace, "later").is_some());
+
+    let report = restore("apply", &["--yes", "-o", "json"]).expect(0).json();
+    let last = report["waves"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["wave"], last["objects"].as_array().unwrap().len()),
+        (&serde_json::json!("prune"), 3),
+        "{last}"
+    );
+    assert!(sandbox.object("configmap", &sandbox.namespace, "later").is_none());
+    assert!(sandbox.object("persistentvolumeclaim", &sandbox.namespace, "later").is_some());
+    wait(60, "the replica set of a pruned deployment is gone", || {
+        let sets = sandbox.kubectl(&[
+            "get",
+            "replicasets",
+            "-l",
+            "app=later",
+            "-n",
+            &sandbox.namespace,
+            "-o",
+            "name",
+        ]);
+        sets.expect(0).stdout.is_empty().then_some(())
+    });
+    // The claim of somebody else's time is all that is different now.
+    sandbox.with_key(&["diff", "archive@latest"]).expect(1).says("1 added");
+    sandbox.kubectl(&["delete", "persistentvolumeclaim", "later", "-n", &sandbox.namespace]).expect(0);
+    sandbox.with_key(&["diff", "archive@latest"]).expect(0);
+    let mirror = sandbox.with_key(&["restore", "apply", "--from", "mirror@main", "--prune", "--yes"]);
+    mirror.expect(2).says("only a snapshot of an archive");
 }

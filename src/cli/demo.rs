@@ -72,10 +72,11 @@ async fn restore(app: &App) -> Result<bool, Failure> {
         map_storage_class: Vec::new(),
         map_image: Vec::new(),
         existing: None,
+        prune: false,
         token: None,
     };
     command("backstay restore plan mend", &restore::plan(app, &mend()).await?)?;
-    let apply = ApplyArgs { restore: mend(), concurrency: 16 };
+    let apply = ApplyArgs { restore: mend(), yes: false, concurrency: 16 };
     command("backstay restore apply mend", &restore::apply(app, &apply, false).await?)?;
     says("Is everything as it was saved, and is what was saved sound?");
     let equal = diff(app, "archive@latest", "cluster").await?;

@@ -13,6 +13,7 @@ use crate::domain::restore_run::RestoreRun;
 use crate::engine::clean::hide::Marks;
 use crate::engine::decide::reach::{Progress, Reach, Silent};
 use crate::engine::decide::restore_plan::{self, RestorePlan};
+use crate::engine::decide::surplus::{self, surplus};
 use crate::engine::decide::survey::survey;
 use crate::engine::mend::fixups;
 use crate::engine::recovery::journal::{self, Shelf};
@@ -56,7 +57,8 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, 
     let reach = Reach { concurrency: usize::from(args.concurrency), ..reach(app, heard).await? };
     let set = repository::load(app).await?;
     let wanted = wanted(&set, &args.restore)?;
-    let (job, mut log) = match set_out(app, (&set, &wanted), &reach).await? {
+    let allowed = if args.yes { Deletions::Allowed } else { Deletions::Refused };
+    let (job, mut log) = match set_out(app, (&set, &wanted), allowed, &reach).await? {
         Way::Done(run) => return Ok(Done::new(exit(run.outcome), Ran::again(*run))),
         Way::Open(job, log) => (job, log),
     };
@@ -73,9 +75,37 @@ enum Way {
     Open(Box<Job>, Box<Log>),
 }
 
+/// Whether a person has agreed to what `prune` deletes.
+#[derive(Clone, Copy)]
+enum Deletions {
+    Allowed,
+    Refused,
+}
+
+impl Deletions {
+    fn check(self, plan: &RestorePlan) -> Result<(), Failure> {
+        let surplus = plan.surplus.iter().flat_map(|surplus| &surplus.objects).map(|one| one.key.to_string());
+        let named: Vec<String> = surplus.collect();
+        match (self, named.split_first()) {
+            (Self::Allowed, _) | (Self::Refused, None) => Ok(()),
+            (Self::Refused, Some((first, others))) => {
+                let more =
+                    if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+                let text = format!("cannot prune without your word: it would delete {first}{more}");
+                Err(Failure::usage(text).hint("look at all of them with `restore plan`, then say --yes"))
+            }
+        }
+    }
+}
+
 /// Everything that is read and decided before anything of the restore is written. Named requests ask their journal first,
 /// because it may hold the snapshot they began with.
-async fn set_out(app: &App, (set, wanted): (&PolicySet, &Wanted), reach: &Reach<'_>) -> Result<Way, Failure> {
+async fn set_out(
+    app: &App,
+    (set, wanted): (&PolicySet, &Wanted),
+    deletions: Deletions,
+    reach: &Reach<'_>,
+) -> Result<Way, Failure> {
     let early = match &wanted.request {
         Some(name) => match ours(app, name, wanted, reach).await? {
             Turn::Done(run) => return Ok(Way::Done(run)),
@@ -85,7 +115,7 @@ async fn set_out(app: &App, (set, wanted): (&PolicySet, &Wanted), reach: &Reach<
     };
     let pinned = early.as_ref().and_then(Ticket::pinned).map(str::to_owned);
     let job = prepare(app, (set, wanted), pinned.as_deref(), reach).await?;
-    refuse_empty(&job.plan, wanted)?;
+    deletions.check(&job.plan)?;
     let name = wanted.name(job.state.pinned());
     let ticket = match early {
         Some(ticket) => ticket,
@@ -174,8 +204,12 @@ async fn prepare(
     let named = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
     let state = states::at(&search, &spec.from.location, pinned.unwrap_or(named)).await?.state;
     let catalog = Arc::new(repository::catalog(set)?);
-    let plan = restore_plan::plan(&state, spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
+    let mut plan = restore_plan::plan(&state, spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
     refuse_empty(&plan, wanted)?;
+    if spec.prune {
+        let surplus = surplus(&state, spec, (&catalog, &survey), reach).await;
+        plan.surplus = Some(surplus.map_err(|e| unprunable(&e))?);
+    }
     Ok(Job { state, plan, fixups })
 }
 
@@ -204,6 +238,15 @@ fn refused(error: &restore_plan::Error) -> Failure {
         | restore_plan::Error::Transform(..)
         | restore_plan::Error::Hooks => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),
+    }
+}
+
+fn unprunable(error: &surplus::Error) -> Failure {
+    match error {
+        surplus::Error::Report(..) => Failure::closed(error),
+        surplus::Error::NoRecord(_) | surplus::Error::NoSelection(_) | surplus::Error::Select(..) => {
+            Failure::misused(error)
+        }
     }
 }
 

@@ -44,6 +44,9 @@ pub struct RestoreArgs {
     /// What happens to objects that exist already; default: the request's, else skip
     #[arg(long, value_enum)]
     pub existing: Option<ExistingArg>,
+    /// Deletes, after the waves, what the snapshot does not have; `plan` shows it
+    #[arg(long, requires = "from")]
+    pub prune: bool,
     /// Token of the run: with one that was used before, nothing is done; default: the request's
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
@@ -55,6 +58,9 @@ pub struct ApplyArgs {
     /// What is restored.
     #[command(flatten)]
     pub restore: RestoreArgs,
+    /// Deletes what `restore plan` shows as surplus; without it a restore that prunes does nothing
+    #[arg(long)]
+    pub yes: bool,
     /// Objects written at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,

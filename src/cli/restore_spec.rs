@@ -72,6 +72,7 @@ fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, 
         transforms: Vec::new(),
         existing: Existing::default(),
         existing_for: Vec::new(),
+        prune: args.prune,
         hooks: Vec::new(),
         fixups: Vec::new(),
     })

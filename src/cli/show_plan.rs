@@ -29,10 +29,16 @@ pub struct Shown {
 }
 
 impl Shown {
+    fn deletions(&self) -> usize {
+        self.plan.surplus.as_ref().map_or(0, |surplus| surplus.objects.len())
+    }
+
     /// Whether carrying it out would change nothing.
     pub fn changes_nothing(&self) -> bool {
         let count = |action| self.preview.count(action);
-        let acts = count(ObjectAction::Created) + count(ObjectAction::Updated) + count(ObjectAction::Failed);
+        let writes =
+            [ObjectAction::Created, ObjectAction::Updated, ObjectAction::Recreated, ObjectAction::Failed];
+        let acts: usize = writes.into_iter().map(count).sum::<usize>() + self.deletions();
         acts == 0 && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
     }
 }
@@ -55,6 +61,13 @@ impl Show for Shown {
                 writeln!(out, "created: {} more in wave {}", named - NAMED, wave.wave)?;
             }
         }
+        let surplus = self.plan.surplus.iter();
+        for one in surplus.clone().flat_map(|surplus| &surplus.objects) {
+            writeln!(out, "deleted: {} (the snapshot does not have it)", one.key)?;
+        }
+        for one in surplus.flat_map(|surplus| &surplus.stays) {
+            writeln!(out, "stays: {} ({})", one.key, one.reason.as_deref().unwrap_or_default())?;
+        }
         for fixup in &self.fixups {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
             writeln!(out, "fixup {}: {}{reason}", fixup.name, fixup.what)?;
@@ -65,13 +78,20 @@ impl Show for Shown {
         let count = |action: ObjectAction| self.preview.count(action);
         writeln!(
             out,
-            "would create {}, update {}, leave {} as they are, fail for {}; nothing was written",
+            "would create {}, update {}, {}{}leave {} as they are, fail for {}; nothing was written",
             count(ObjectAction::Created),
             count(ObjectAction::Updated),
+            some("make anew", count(ObjectAction::Recreated)),
+            some("delete", self.deletions()),
             count(ObjectAction::Unchanged) + count(ObjectAction::Skipped),
             count(ObjectAction::Failed)
         )
     }
+}
+
+/// A part of a sentence that is left out where nothing is to be said.
+fn some(what: &str, number: usize) -> String {
+    if number == 0 { String::new() } else { format!("{what} {number}, ") }
 }
 
 fn show_object(object: &PreviewedObject, out: &mut dyn Write) -> io::Result<()> {

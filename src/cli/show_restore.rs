@@ -16,6 +16,9 @@ impl Show for RestoreReport {
         for wave in &self.waves {
             show_wave(wave, out, quiet)?;
         }
+        for line in &self.unpruned {
+            writeln!(out, "  not pruned: {line}")?;
+        }
         for fixup in &self.fixups {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
             writeln!(out, "  fixup {} ({:?}){reason}", fixup.name, fixup.outcome)?;

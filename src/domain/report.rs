@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{ClusterRef, PolicyRef, SnapshotId};
 use super::object::ObjectKey;
+use super::selection::SelectSpec;
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub struct BackupReport {
     pub finished: Timestamp,
     /// Objects taken.
     pub objects: u64,
+    /// What the policy selected. Absent in reports of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<SelectSpec>,
     /// Every kind that was seen, sorted.
     pub kinds: Vec<KindReport>,
     /// API groups whose discovery failed: `group/version` and the reason.
@@ -135,6 +139,9 @@ pub struct RestoreReport {
     /// Objects that were left out before any wave, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<ObjectReport>,
+    /// Kinds in which nothing was pruned although the request wanted it, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpruned: Vec<String>,
     /// Fixups in the order they ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupReport>,
@@ -153,7 +160,7 @@ impl RestoreReport {
             FixupOutcome::Verified | FixupOutcome::NotNeeded | FixupOutcome::Warned => false,
             FixupOutcome::Failed | FixupOutcome::NotRun => true,
         });
-        let missing = objects().any(failed) || self.left_out.iter().any(failed);
+        let missing = objects().any(failed) || self.left_out.iter().any(failed) || !self.unpruned.is_empty();
         if !missing && !late && !unmended {
             return Outcome::Complete;
         }
@@ -197,6 +204,8 @@ pub enum ObjectAction {
     Updated,
     /// It was there, was deleted, and was made anew.
     Recreated,
+    /// It was there and is not any more.
+    Deleted,
     /// It was there and equal.
     Unchanged,
     /// It was left as it is.

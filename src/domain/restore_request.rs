@@ -51,6 +51,11 @@ pub struct RestoreSpec {
     /// Another answer than `existing` for some kinds; the first entry that names a kind counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existing_for: Vec<ExistingFor>,
+    /// Deletes, after the waves, what the snapshot does not have: objects that this request and the policy of the snapshot
+    /// both select, in namespaces that the snapshot has. Never what a controller made, and never namespaces, definitions,
+    /// volumes and claims. `restore plan` shows them; `restore apply` deletes only with `--yes`. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prune: bool,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,

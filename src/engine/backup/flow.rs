@@ -14,7 +14,7 @@ use crate::domain::identity::{ClusterRef, PolicyRef, SnapshotId};
 use crate::domain::policy::{DEFAULT_TIMEOUT, PolicySpec};
 use crate::domain::report::{BackupReport, KindReport, KindResult, LocationReport, Outcome, Phase};
 use crate::domain::rules::Catalog;
-use crate::domain::selection::Selection;
+use crate::domain::selection::{SelectSpec, Selection};
 use crate::engine::clean::sanitize::{Clean, Sanitizer, sanitize};
 use crate::engine::gather::collect::{Event, collect};
 use crate::engine::gather::plan::{BackupPlan, plan};
@@ -100,7 +100,7 @@ async fn backup_untimed(
     };
     let mut drafts = begin(targets, &run).await;
     let tally = transfer(&plan, &order.sanitizer, &mut drafts, reader, clock).await;
-    let report = tally.report(run, &plan, clock.now());
+    let report = tally.report(run, (&plan, order.spec.select.clone()), clock.now());
     Ok(finish(drafts, report, clock).await)
 }
 
@@ -193,7 +193,12 @@ impl Tally {
         }
     }
 
-    fn report(self, run: Run, plan: &BackupPlan, finished: Timestamp) -> BackupReport {
+    fn report(
+        self,
+        run: Run,
+        (plan, select): (&BackupPlan, SelectSpec),
+        finished: Timestamp,
+    ) -> BackupReport {
         let mut kinds = self.kinds;
         kinds.extend_from_slice(plan.skipped());
         kinds.sort_by(|a, b| a.resource.cmp(&b.resource));
@@ -212,6 +217,7 @@ impl Tally {
             started: run.started,
             finished,
             objects: kinds.iter().map(count).sum(),
+            select: Some(select),
             kinds,
             undiscovered: plan.broken().clone(),
             left_out: self.left_out,

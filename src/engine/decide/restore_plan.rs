@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::choose::{self, choose};
 use super::draft::{self, PlannedWave, draft};
 use super::prepare::{Cluster, Destination, Mapping};
+use super::surplus::Surplus;
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::Resource;
@@ -56,6 +57,9 @@ pub struct RestorePlan {
     pub waves: Vec<PlannedWave>,
     /// Objects that stay out, and why. Those that should come back and cannot are `Failed`.
     pub left_out: Vec<ObjectReport>,
+    /// What is deleted after the waves, where the request prunes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surplus: Option<Surplus>,
     /// How many objects the request does not mean, by reason.
     pub unselected: BTreeMap<String, u64>,
     /// Patterns of the selection that match nothing of the state; they are among the notes too.
@@ -157,6 +161,7 @@ pub async fn plan(
         existing: spec.existing,
         waves,
         left_out,
+        surplus: None,
         unselected,
         unmatched,
         notes,
@@ -221,6 +226,9 @@ impl fmt::Display for RestorePlan {
             if left.len() > NAMED {
                 writeln!(f, "  and {} more", left.len() - NAMED)?;
             }
+        }
+        for line in self.surplus.iter().flat_map(|surplus| &surplus.unknown) {
+            writeln!(f, "not pruned: {line}")?;
         }
         for (reason, count) in &self.unselected {
             writeln!(f, "not meant: {count}, because {reason}")?;

@@ -235,6 +235,7 @@ impl Listener {
             finished: now,
             waves: self.waves,
             left_out: job.plan.left_out.clone(),
+            unpruned: Vec::new(),
             fixups: Vec::new(),
             notes: job.plan.notes.iter().cloned().chain([note]).collect(),
         }

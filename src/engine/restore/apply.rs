@@ -10,6 +10,7 @@ use super::existing::{Fingerprint, fingerprint};
 use super::links::{Link, Missing, Uids, link};
 use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
+use super::remove::remove;
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
 use crate::domain::conflict::Existing;
@@ -56,12 +57,17 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         finished: started,
         waves: Vec::new(),
         left_out: plan.left_out.clone(),
+        unpruned: Vec::new(),
         fixups: Vec::new(),
         notes: plan.notes.clone(),
     };
     let there = there(plan, reach).await?;
     if there.is_empty() {
         report.waves = Run::new(plan, state, reach).waves().await;
+        if let Some(surplus) = &plan.surplus {
+            report.waves.push(remove(surplus, reach).await);
+            report.unpruned.clone_from(&surplus.unknown);
+        }
         report.outcome = report.judge();
     } else {
         report.waves = there;
@@ -262,7 +268,7 @@ fn is_as_saved(action: ObjectAction) -> bool {
         ObjectAction::Created | ObjectAction::Updated | ObjectAction::Recreated | ObjectAction::Unchanged => {
             true
         }
-        ObjectAction::Skipped | ObjectAction::Failed => false,
+        ObjectAction::Deleted | ObjectAction::Skipped | ObjectAction::Failed => false,
     }
 }
 

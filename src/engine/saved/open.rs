@@ -13,7 +13,7 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use super::files::{self, Files};
 use crate::domain::identity::SnapshotId;
 use crate::domain::object::{Json, Manifest, ObjectKey, Owner, Resource};
-use crate::domain::report::Outcome;
+use crate::domain::report::{BackupReport, Outcome};
 use crate::domain::snapshot::{IndexEntry, SnapshotRecord};
 use crate::engine::archive::layout;
 use crate::engine::archive::part::{self, PartReader};
@@ -211,6 +211,17 @@ impl State {
                     .try_flatten()
                     .right_stream()
             }
+        }
+    }
+
+    /// The report of the backup that made it; `None` for a mirror and for plain files.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn report(&self) -> Result<Option<BackupReport>, Error> {
+        match &self.source {
+            Source::Archive(snapshot) => Ok(Some(snapshot.files.report(&snapshot.identities).await?)),
+            Source::Held(_) => Ok(None),
         }
     }
 

@@ -97,6 +97,7 @@ pub fn report(policy: &str, kinds: &[(&str, KindResult)]) -> BackupReport {
         result: result.clone(),
     };
     BackupReport {
+        select: None,
         snapshot: SnapshotId::new(policy, now(), "abcd"),
         policy: PolicyRef { name: policy.into(), digest: "d".into(), revision: Some("r1".into()) },
         cluster: ClusterRef { name: "prod".into(), uid: "u1".into(), version: "v1.36.1".into() },
