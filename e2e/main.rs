@@ -28,6 +28,7 @@ mod scenarios {
     pub mod journal;
     pub mod locations;
     pub mod mapping;
+    pub mod owners;
     pub mod restore;
 }
 
@@ -81,6 +82,7 @@ fn all() -> Vec<Scenario> {
         scenarios::formats::all(),
         scenarios::restore::all(),
         scenarios::mapping::all(),
+        scenarios::owners::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),

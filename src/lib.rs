@@ -135,11 +135,13 @@ pub mod engine {
         pub mod readiness; // whether an object can be built upon
         pub mod send; // what is sent of a wave
         pub mod existing; // what an object that exists lacks
+        pub mod before; // what is there before a wave
         pub mod recreate; // makes way for an object
         pub mod put; // one write
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids
+        pub mod finalizers; // once their controller is there
         pub mod remove; // what the snapshot does not have
         pub mod preview; // what a restore would do
         pub mod apply; // wave after wave

@@ -21,6 +21,24 @@ pub fn mixed(prefix: &str, count: usize) -> Vec<Made> {
     (0..count).map(|n| one(&format!("{prefix}-{:03}", n / PER_NAMESPACE), n)).collect()
 }
 
+/// The same mix, spread evenly over so many namespaces.
+pub fn spread(prefix: &str, count: usize, namespaces: usize) -> Vec<Made> {
+    (0..count).map(|n| one(&format!("{prefix}-{:03}", n % namespaces), n)).collect()
+}
+
+/// So many Secrets in one namespace, of the size that they mostly have.
+pub fn secrets(prefix: &str, count: usize) -> Vec<Made> {
+    let namespace = format!("{prefix}-000");
+    let secret = |n: usize| {
+        let metadata = json!({"name": format!("item-{n:05}"), "namespace": namespace});
+        let data = json!({"password": text(n, 24), "token": text(n + 1, 600)});
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+    };
+    let collection = format!("/api/v1/namespaces/{namespace}/secrets");
+    let made = |n| Made { collection: collection.clone(), namespace: namespace.clone(), object: secret(n) };
+    (0..count).map(made).collect()
+}
+
 fn one(namespace: &str, n: usize) -> Made {
     let (group, plural, mut object) = match n % 10 {
         0..=2 => {

@@ -44,6 +44,32 @@ impl Cluster {
         Ok(started.elapsed())
     }
 
+    /// Server-side applies of every object that only ask (`dryRun=All`), so many at a time; the median of the rounds.
+    pub async fn dry_run_applies(&self, made: &[Made]) -> Result<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            let started = Instant::now();
+            futures::stream::iter(made)
+                .map(|m| self.dry_run_apply(m))
+                .buffer_unordered(CONCURRENCY)
+                .try_collect::<Vec<_>>()
+                .await?;
+            times.push(started.elapsed());
+        }
+        times.sort();
+        Ok(times[times.len() / 2])
+    }
+
+    async fn dry_run_apply(&self, made: &Made) -> Result<()> {
+        let name = made.object["metadata"]["name"].as_str().unwrap_or_default();
+        let url = format!("{}/{name}?dryRun=All&force=true&fieldManager=raw", made.collection);
+        let request = http::Request::patch(url)
+            .header("content-type", "application/apply-patch+yaml")
+            .body(made.object.to_string().into_bytes())?;
+        self.client.request_text(request).await?;
+        Ok(())
+    }
+
     /// Lists every kind the server serves, page by page, and throws the text away; the median of the rounds.
     pub async fn list_everything(&self) -> Result<Duration> {
         let collections = self.collections().await?;

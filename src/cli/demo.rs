@@ -72,6 +72,7 @@ async fn restore(app: &App) -> Result<bool, Failure> {
         map_storage_class: Vec::new(),
         map_image: Vec::new(),
         existing: None,
+        children: Vec::new(),
         prune: false,
         token: None,
     };

@@ -44,6 +44,9 @@ pub struct RestoreArgs {
     /// What happens to objects that exist already; default: the request's, else skip
     #[arg(long, value_enum)]
     pub existing: Option<ExistingArg>,
+    /// Restores objects of this kind even where their controller is restored, such as `ReplicaSet`; may be given more than once
+    #[arg(long, value_name = "KIND", requires = "from")]
+    pub children: Vec<String>,
     /// Deletes, after the waves, what the snapshot does not have; `plan` shows it
     #[arg(long, requires = "from")]
     pub prune: bool,

@@ -222,7 +222,8 @@ impl WaitFixup {
 }
 
 impl Target {
-    fn check(&self) -> Vec<FieldError> {
+    /// Everything that is wrong with it.
+    pub fn check(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if self.kind.is_empty() || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()) {
             errors.push(

@@ -252,6 +252,12 @@ impl Manifest {
         owners.into_iter().flatten().map(read).collect()
     }
 
+    /// `metadata.finalizers`.
+    pub fn finalizers(&self) -> Vec<String> {
+        let all = self.at("/metadata/finalizers").and_then(Json::as_array);
+        all.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    }
+
     /// The object with these owner references.
     #[must_use]
     pub fn owned_by(mut self, references: Vec<Json>) -> Self {

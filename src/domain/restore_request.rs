@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::{Existing, ExistingFor};
+use super::duration::Duration;
 use super::field::FieldError;
-use super::fixup::FixupSpec;
+use super::fixup::{FixupSpec, Target};
 use super::hook::{HookUse, check_uses};
 use super::identity::SnapshotId;
 use super::path::escape;
 use super::pattern::wrong_name;
-use super::policy::check_kinds;
+use super::policy::{KindPattern, check_kinds};
 use super::selection::{SelectSpec, Selection};
 use super::transform::{Transform, TransformSpec};
 
@@ -51,6 +52,14 @@ pub struct RestoreSpec {
     /// Another answer than `existing` for some kinds; the first entry that names a kind counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existing_for: Vec<ExistingFor>,
+    /// Kinds that are restored even where the controller that made them is, such as `Pod` and `ReplicaSet`: they come before
+    /// their controllers, which adopt them. Absent: controllers make their objects anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<KindPattern>,
+    /// Finalizers that are put back after the waves, once their controller is ready. All others stay off, and the report names
+    /// them: a controller that is there sets its own again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<FinalizerRule>,
     /// Deletes, after the waves, what the snapshot does not have: objects that this request and the policy of the snapshot
     /// both select, in namespaces that the snapshot has. Never what a controller made, and never namespaces, definitions,
     /// volumes and claims. `restore plan` shows them; `restore apply` deletes only with `--yes`. Default: false.
@@ -62,6 +71,46 @@ pub struct RestoreSpec {
     /// What is mended after the waves, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupSpec>,
+}
+
+/// Which controller answers for which finalizers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FinalizerRule {
+    /// Finalizers, by name or by what they begin with, such as `widgets.example.org/*`.
+    #[schemars(length(min = 1))]
+    pub finalizers: Vec<String>,
+    /// The controller: a workload that must be there and ready.
+    pub controller: Target,
+    /// How long to wait for it. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+impl FinalizerRule {
+    /// Whether the rule is about this finalizer.
+    pub fn names(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => finalizer.starts_with(start),
+            None => finalizer == pattern,
+        })
+    }
+
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.finalizers.is_empty() {
+            errors.push(FieldError::new("/finalizers", "needs at least one finalizer"));
+        }
+        let inside = |pattern: &String| {
+            pattern.strip_suffix('*').unwrap_or(pattern).contains('*') || pattern.is_empty()
+        };
+        for (index, _) in self.finalizers.iter().enumerate().filter(|(_, pattern)| inside(pattern)) {
+            let at = format!("/finalizers/{index}");
+            errors.push(FieldError::new(at, "a finalizer is a name; a `*` may stand at its end only"));
+        }
+        errors.extend(self.controller.check().into_iter().map(|e| e.under("/controller")));
+        errors
+    }
 }
 
 /// A state at a location: a snapshot of an archive or a commit of a mirror.
@@ -94,6 +143,10 @@ impl RestoreSpec {
         for (index, rule) in self.existing_for.iter().enumerate() {
             let wrong = check_kinds("/kinds", &rule.kinds);
             errors.extend(wrong.into_iter().map(|e| e.under(&format!("/existingFor/{index}"))));
+        }
+        errors.extend(check_kinds("/children", &self.children));
+        for (index, rule) in self.finalizers.iter().enumerate() {
+            errors.extend(rule.check().into_iter().map(|e| e.under(&format!("/finalizers/{index}"))));
         }
         errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
         errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));

@@ -13,6 +13,7 @@ use super::survey::Survey;
 use super::waves::waves;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::{Gvk, ObjectKey, Resource};
+use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::rule::Ready;
 use crate::domain::rules::Catalog;
@@ -69,6 +70,8 @@ pub struct Cluster<'a> {
     pub catalog: &'a Catalog,
     /// What happens to objects that exist.
     pub existing: &'a ExistingRules,
+    /// Kinds that are restored although their controller is.
+    pub children: &'a KindMatcher,
 }
 
 /// An object on its way into the plan.
@@ -195,7 +198,7 @@ impl<'a> Draft<'a> {
     fn without_made(&mut self, objects: Vec<Drafted<'a>>) -> Vec<Drafted<'a>> {
         let none = BTreeMap::new();
         let members: Vec<Member<'_>> = objects.iter().map(|object| object.member(&none)).collect();
-        let verdicts = owners(&members, self.cluster.catalog);
+        let verdicts = owners(&members, self.cluster.catalog, self.cluster.children);
         let mut kept = Vec::with_capacity(objects.len());
         for (mut object, verdict) in objects.into_iter().zip(verdicts) {
             match verdict {

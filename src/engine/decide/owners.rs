@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::object::{Manifest, ObjectKey, Owner, Resource};
+use crate::domain::pattern::KindMatcher;
 use crate::domain::rules::{Catalog, KindRules};
 
 /// One object of a saved state, as its index knows it.
@@ -64,10 +65,12 @@ impl<'c> RulesByKind<'c> {
 /// Judges every object, in the order given. `members` are the objects the restore means, and no others.
 ///
 /// A controller counts as restored when it is among the members, by uid or by kind, namespace and name. Objects whose
-/// catalog rules say `evenIfOwned` are restored all the same: a controller could not make them again as they were.
-pub fn owners(members: &[Member<'_>], catalog: &Catalog) -> Vec<Verdict> {
+/// catalog rules say `evenIfOwned` are restored all the same: a controller could not make them again as they were. So are
+/// those of the kinds that `asked` names: they come before their controllers, which adopt them.
+pub fn owners(members: &[Member<'_>], catalog: &Catalog, asked: &KindMatcher) -> Vec<Verdict> {
     let there = There::new(members);
     let mut rules = RulesByKind::new(catalog);
+    let is_asked = |kind: &Resource| asked.matches(&kind.gvk.group, &kind.gvk.kind, &kind.plural);
     let mut judge = |member: &Member<'_>| {
         let Some(owner) = member.controller else { return Verdict::Restore };
         let Some(maker) = there.find(member, owner) else {
@@ -80,6 +83,9 @@ pub fn owners(members: &[Member<'_>], catalog: &Catalog) -> Vec<Verdict> {
             return Verdict::RestoreOwned(format!(
                 "made by {maker}, which could not make it again as it was"
             ));
+        }
+        if is_asked(member.resource) {
+            return Verdict::RestoreOwned(format!("made by {maker}, which adopts it"));
         }
         Verdict::Leave(format!("made by {maker}"))
     };

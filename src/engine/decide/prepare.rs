@@ -71,6 +71,7 @@ pub struct Prepared {
     merge_existing: bool,
     never_recreate: Option<String>,
     owners: Vec<OwnerReference>,
+    finalizers: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -88,6 +89,11 @@ impl Prepared {
     /// Its owners as they were saved; the object itself names none, because their uids are of the past.
     pub fn owners(&self) -> &[OwnerReference] {
         &self.owners
+    }
+
+    /// The finalizers that were left out of it, but for those that every object of its kind gets.
+    pub fn finalizers(&self) -> &[String] {
+        &self.finalizers
     }
 
     /// The object with these owner references.
@@ -144,7 +150,9 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     if let Some(reason) = edits.iter().find_map(|edit| edit.skip.as_ref()) {
         return Ok(Preparation::Leave(reason.clone()));
     }
-    let (owners, notes) = (object.owners(), notes(&object));
+    let owners = object.owners();
+    let mut finalizers = object.finalizers();
+    finalizers.retain(|finalizer| !is_common(finalizer));
     let merge_existing = edits.iter().rev().find_map(|edit| edit.merge_existing).unwrap_or_default();
     let never_recreate = edits.iter().rev().find_map(|edit| edit.never_recreate.clone());
     let is_namespace = object.gvk().group.is_empty() && object.kind() == "Namespace";
@@ -161,7 +169,10 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
         manifest = transform.change(manifest)?;
     }
     let manifest = manifest.sorted();
-    Ok(Preparation::Send(Prepared { manifest, merge_existing, never_recreate, owners, notes }))
+    let kept = manifest.finalizers();
+    finalizers.retain(|finalizer| !kept.contains(finalizer));
+    let notes = notes(&finalizers);
+    Ok(Preparation::Send(Prepared { manifest, merge_existing, never_recreate, owners, finalizers, notes }))
 }
 
 fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {
@@ -222,18 +233,10 @@ fn is_common(finalizer: &str) -> bool {
 }
 
 /// What is left out of the object and may be missed.
-fn notes(object: &Manifest) -> Vec<String> {
-    let texts = |pointer: &str| object.at(pointer).and_then(Json::as_array).into_iter().flatten();
-    let finalizers: Vec<&str> =
-        texts("/metadata/finalizers").filter_map(Json::as_str).filter(|f| !is_common(f)).collect();
-    let mut notes = Vec::new();
-    if !finalizers.is_empty() {
-        notes.push(format!(
-            "without its finalizers ({}): their controllers set them again",
-            finalizers.join(", ")
-        ));
-    }
-    notes
+fn notes(finalizers: &[String]) -> Vec<String> {
+    let all = finalizers.join(", ");
+    let note = format!("without its finalizers ({all}): their controllers set them again");
+    (!finalizers.is_empty()).then_some(note).into_iter().collect()
 }
 
 #[cfg(test)]

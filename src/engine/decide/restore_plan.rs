@@ -15,8 +15,9 @@ use super::surplus::Surplus;
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::object::Resource;
+use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::domain::restore_request::RestoreSpec;
+use crate::domain::restore_request::{FinalizerRule, RestoreSpec};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::Selection;
 use crate::domain::transform::{Transform, TransformSpec};
@@ -32,6 +33,9 @@ pub enum Error {
     /// What the request says about existing objects is wrong.
     #[error("cannot read `existingFor` of the restore request: {0}")]
     Existing(String),
+    /// What the request says about children of controllers is wrong.
+    #[error("cannot read `children` of the restore request: {0}")]
+    Children(String),
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
@@ -81,9 +85,15 @@ pub struct Settings {
     transforms: Vec<Transform>,
     volumes: BTreeMap<String, Volume>,
     served: Vec<Resource>,
+    finalizers: Vec<FinalizerRule>,
 }
 
 impl Settings {
+    /// Which finalizers are put back, and when.
+    pub fn finalizers(&self) -> &[FinalizerRule] {
+        &self.finalizers
+    }
+
     /// What is known about kinds.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -101,7 +111,7 @@ impl Settings {
 
     /// Where the objects go.
     pub fn destination(&self) -> Destination<'_> {
-        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _ } = self;
+        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _, finalizers: _ } = self;
         Destination { cluster: *cluster, mapping, transforms, volumes }
     }
 }
@@ -136,6 +146,7 @@ pub async fn plan(
         transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
         volumes: survey.volumes.clone(),
         served: survey.discovery.resources.clone(),
+        finalizers: spec.finalizers.clone(),
     };
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
@@ -150,7 +161,9 @@ pub async fn plan(
     let unselected = chosen.unselected.clone();
     let existing = ExistingRules::new(spec.existing, &spec.existing_for);
     let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;
-    let (waves, left_out) = draft(state, chosen, &draft::Cluster { survey, catalog, existing: &existing });
+    let children = KindMatcher::new(&spec.children).map_err(|error| Error::Children(error.to_string()))?;
+    let cluster = draft::Cluster { survey, catalog, existing: &existing, children: &children };
+    let (waves, left_out) = draft(state, chosen, &cluster);
     let objects = waves.iter().flat_map(|wave| &wave.objects);
     let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
     for volume in volumes {

@@ -34,7 +34,7 @@ pub enum Error {
     NoSelection(String),
     /// Its report cannot be read.
     #[error("cannot read the report of {0}")]
-    Report(String, #[source] open::Error),
+    Report(String, #[source] Box<open::Error>),
     /// A selection cannot be read.
     #[error("cannot read the selection of {0}: {1}")]
     Select(String, String),
@@ -124,7 +124,7 @@ impl<'a> Judge<'a> {
     async fn new(state: &'a State, spec: &RestoreSpec) -> Result<Self, Error> {
         let name = || state.describe.clone();
         let record = state.record.as_ref().ok_or_else(|| Error::NoRecord(name()))?;
-        let report = state.report().await.map_err(|error| Error::Report(name(), error))?;
+        let report = state.report().await.map_err(|error| Error::Report(name(), error.into()))?;
         let selected = report.and_then(|report| report.select).ok_or_else(|| Error::NoSelection(name()))?;
         let compile = |what: String, spec| {
             let all = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -150,10 +150,12 @@ impl<'a> Judge<'a> {
         let (mut complete, mut incomplete) = (BTreeSet::new(), BTreeMap::new());
         for kind in &record.kinds {
             match &kind.result {
-                KindResult::Collected { .. } => drop(complete.insert(kind.resource.clone())),
+                KindResult::Collected { .. } => {
+                    complete.insert(kind.resource.clone());
+                }
                 KindResult::Skipped { .. } => {}
                 KindResult::Failed { reason } => {
-                    drop(incomplete.insert(kind.resource.clone(), reason.clone()))
+                    incomplete.insert(kind.resource.clone(), reason.clone());
                 }
             }
         }
@@ -176,16 +178,12 @@ impl<'a> Judge<'a> {
         if left || !self.complete.contains(&kind) || !resource.can("delete") {
             return;
         }
-        match edits.iter().rev().find_map(|edit| edit.never_recreate.as_ref()) {
-            Some(why) => {
-                let reason = Some(format!("the snapshot does not have it; it stays: {why}"));
-                found.surplus.stays.push(ObjectReport { key, action: ObjectAction::Skipped, reason });
-            }
-            None => {
-                let uid = object.uid().unwrap_or_default().to_owned();
-                let one = Unwanted { key, uid, resource: resource.clone() };
-                found.objects.push((rules.wave(object), one));
-            }
+        if let Some(why) = edits.iter().rev().find_map(|edit| edit.never_recreate.as_ref()) {
+            let reason = Some(format!("the snapshot does not have it; it stays: {why}"));
+            found.surplus.stays.push(ObjectReport { key, action: ObjectAction::Skipped, reason });
+        } else {
+            let uid = object.uid().unwrap_or_default().to_owned();
+            found.objects.push((rules.wave(object), Unwanted { key, uid, resource: resource.clone() }));
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! In: `RestorePlan`, `State` · Out: `RestoreReport` · Touches: cluster (read and write), clock, what the state is read from
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt, stream};
 
-use super::existing::{Fingerprint, fingerprint};
+use super::before::fingerprints;
+use super::existing::Fingerprint;
+use super::finalizers::{Held, put_back};
 use super::links::{Link, Missing, Uids, link};
 use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
@@ -14,18 +16,16 @@ use super::remove::remove;
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
 use crate::domain::conflict::Existing;
-use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::object::{Gvk, ObjectKey, OwnerReference};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
+use crate::domain::restore_request::FinalizerRule;
 use crate::engine::decide::draft::{PlannedObject, PlannedWave, is_namespace};
-use crate::engine::decide::listing;
+use crate::engine::decide::prepare::Prepared;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::retry::persist;
 use crate::engine::saved::open::{self, State};
-use crate::ports::cluster::{self, Mode, Scope};
-
-/// Up to so many objects of a kind are looked up one by one, more are listed.
-const FEW: usize = 10;
+use crate::ports::cluster::{self, Mode};
 
 /// Why a restore wrote nothing.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +122,8 @@ struct Finished<'p> {
     uids: Vec<(&'p str, String)>,
     /// Objects that have owners.
     links: Vec<Link<'p>>,
+    /// Objects whose finalizers come back later.
+    held: Vec<Held<'p>>,
 }
 
 impl<'a> Run<'a> {
@@ -132,20 +134,22 @@ impl<'a> Run<'a> {
 
     async fn waves(mut self) -> Vec<WaveReport> {
         let mut reports = Vec::new();
-        let mut open = Vec::new();
+        let (mut open, mut all_held) = (Vec::new(), Vec::new());
         for (at, wave) in self.plan.waves.iter().enumerate() {
-            let Finished { report, uids, links } = self.wave(wave).await;
+            let Finished { report, uids, links, held } = self.wave(wave).await;
             for (old, new) in &uids {
                 self.uids.learn(old, new);
             }
             open.extend(links);
+            all_held.extend(held);
             let failed = report.objects.iter().filter(|o| o.action == ObjectAction::Failed);
             self.homeless.extend(failed.filter(|o| is_namespace(&o.key)).map(|o| o.key.name.clone()));
             reports.push(report);
             self.wait_for_kinds(wave, &self.plan.waves[at + 1..]).await;
         }
-        let missing = link(self.reach, open, &self.uids, self.plan.settings.served()).await;
-        tell(&mut reports, missing);
+        let (settings, reach) = (&self.plan.settings, self.reach);
+        tell(&mut reports, link(reach, open, &self.uids, settings.served()).await);
+        hold(&mut reports, put_back(reach, all_held, settings.finalizers(), settings.served()).await);
         reports
     }
 
@@ -158,17 +162,21 @@ impl<'a> Run<'a> {
             parcels.map(|parcel| self.write(parcel, &before)).buffer_unordered(reach.concurrency.max(1))
         );
         let mut objects = Vec::with_capacity(wave.objects.len());
-        let (mut awaited, mut uids, mut links) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some(Done { planned, owners, written }) = writes.next().await {
+        let (mut awaited, mut uids, mut links, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        while let Some(Done { planned, owed, written }) = writes.next().await {
             let Written { action, reason, stored, live } = written;
             let report = ObjectReport { key: planned.key.clone(), action, reason };
             reach.progress.object(&report);
             objects.push(report);
             if let Some(now) = stored.as_ref().or(live.as_ref()) {
                 uids.extend(self.old_uid(planned).zip(now.uid().map(str::to_owned)));
-                if !owners.is_empty() && is_as_saved(action) {
-                    let PlannedObject { key, resource, .. } = planned;
+                let PlannedObject { key, resource, .. } = planned;
+                let Owed { owners, finalizers } = if is_as_saved(action) { owed } else { Owed::default() };
+                if !owners.is_empty() {
                     links.push(Link { key, resource, owners, now: now.clone() });
+                }
+                if !finalizers.is_empty() {
+                    held.push(Held { key, resource, finalizers, now: now.clone() });
                 }
             }
             if let Some(ready) = planned.ready.as_ref().filter(|_| action != ObjectAction::Failed) {
@@ -183,7 +191,7 @@ impl<'a> Run<'a> {
             ObjectReport { key, action, reason: Some(reason) }
         });
         let report = WaveReport { wave: wave.name.clone(), not_ready: not_ready.collect(), objects };
-        Finished { report, uids, links }
+        Finished { report, uids, links, held }
     }
 
     fn old_uid(&self, planned: &PlannedObject) -> Option<&'a str> {
@@ -195,21 +203,18 @@ impl<'a> Run<'a> {
         let failed =
             |reason| Written { action: ObjectAction::Failed, reason: Some(reason), stored: None, live: None };
         if let Some(namespace) = planned.key.namespace.as_ref().filter(|name| self.homeless.contains(*name)) {
-            return Done::without_owners(
-                planned,
-                failed(format!("its namespace {namespace} could not be made")),
-            );
+            return Done::plain(planned, failed(format!("its namespace {namespace} could not be made")));
         }
         if planned.new_kind && self.unserved.contains(&planned.resource.gvk) {
             let gvk = &planned.resource.gvk;
             let reason = format!("{gvk} is not served: its definition is not established");
-            return Done::without_owners(planned, failed(reason));
+            return Done::plain(planned, failed(reason));
         }
         match content {
-            Err(reason) => Done::without_owners(planned, failed(reason)),
+            Err(reason) => Done::plain(planned, failed(reason)),
             Ok(prepared) => {
-                let owners = prepared.owners().to_vec();
-                let prepared = prepared.owned(self.uids.known(&owners));
+                let owed = Owed::of(&prepared, self.plan.settings.finalizers());
+                let prepared = prepared.owned(self.uids.known(&owed.owners));
                 let released = released(prepared.manifest(), self.plan.settings.volumes());
                 let order = Order {
                     resource: &planned.resource,
@@ -222,7 +227,7 @@ impl<'a> Run<'a> {
                     mode: Mode::Real,
                 };
                 let written = put(self.reach, &order).await;
-                Done { planned, owners, written: self.with_volume(written, released).await }
+                Done { planned, owed, written: self.with_volume(written, released).await }
             }
         }
     }
@@ -252,13 +257,28 @@ impl<'a> Run<'a> {
 /// One object after its write.
 struct Done<'p> {
     planned: &'p PlannedObject,
-    owners: Vec<OwnerReference>,
+    owed: Owed,
     written: Written,
 }
 
+/// What an object may still lack when it is written.
+#[derive(Default)]
+struct Owed {
+    owners: Vec<OwnerReference>,
+    finalizers: Vec<String>,
+}
+
+impl Owed {
+    fn of(prepared: &Prepared, rules: &[FinalizerRule]) -> Self {
+        let named = |name: &&String| rules.iter().any(|rule| rule.names(name));
+        let finalizers = prepared.finalizers().iter().filter(named).cloned().collect();
+        Self { owners: prepared.owners().to_vec(), finalizers }
+    }
+}
+
 impl<'p> Done<'p> {
-    fn without_owners(planned: &'p PlannedObject, written: Written) -> Self {
-        Self { planned, owners: Vec::new(), written }
+    fn plain(planned: &'p PlannedObject, written: Written) -> Self {
+        Self { planned, owed: Owed::default(), written }
     }
 }
 
@@ -269,6 +289,18 @@ fn is_as_saved(action: ObjectAction) -> bool {
             true
         }
         ObjectAction::Deleted | ObjectAction::Skipped | ObjectAction::Failed => false,
+    }
+}
+
+/// Writes down which objects lack a finalizer: nothing that is built upon them may rely on it.
+fn hold(waves: &mut [WaveReport], lacking: Vec<(ObjectKey, String)>) {
+    for (key, reason) in lacking {
+        let place = |wave: &&mut WaveReport| wave.objects.iter().any(|object| object.key == key);
+        if let Some(wave) = waves.iter_mut().find(place) {
+            let action =
+                wave.objects.iter().find(|o| o.key == key).map_or(ObjectAction::Created, |o| o.action);
+            wave.not_ready.push(ObjectReport { key, action, reason: Some(reason) });
+        }
     }
 }
 
@@ -291,55 +323,6 @@ fn tell(waves: &mut [WaveReport], missing: Vec<(ObjectKey, Missing)>) {
             object.reason = Some(before.map_or(reason.clone(), |before| format!("{before}; {reason}")));
         }
     }
-}
-
-/// What the objects of a wave that may be changed say before anything is written, for those that exist.
-///
-/// Kinds with more than a few objects are listed, so that an update costs one call per object and not two. What cannot
-/// be read is left out: its update is then reported as if the object were new.
-async fn fingerprints(wave: &PlannedWave, reach: &Reach<'_>) -> HashMap<ObjectKey, Fingerprint> {
-    let mut kinds: BTreeMap<&Resource, BTreeSet<&ObjectKey>> = BTreeMap::new();
-    for object in wave.objects.iter().filter(|object| object.existing.writes() && !object.new_kind) {
-        kinds.entry(&object.resource).or_default().insert(&object.key);
-    }
-    let mut found = HashMap::new();
-    for (resource, keys) in kinds {
-        if keys.len() <= FEW {
-            let reads = stream::iter(keys).map(|key| async move {
-                let call = async || reach.reader.get(resource, key.namespace.as_deref(), &key.name).await;
-                persist(reach.clock, reach.patience, call).await.result.ok().flatten()
-            });
-            let reads: Vec<Option<Manifest>> = reads.buffered(reach.concurrency.max(1)).collect().await;
-            found.extend(reads.into_iter().flatten().map(|live| (live.key(), fingerprint(&live))));
-            continue;
-        }
-        for scope in scopes(&keys) {
-            let call = async || {
-                let mut of_kind = Vec::new();
-                listing::each(reach.reader, resource, &scope, "", |live| {
-                    let key = live.key();
-                    if keys.contains(&key) {
-                        of_kind.push((key, fingerprint(&live)));
-                    }
-                })
-                .await?;
-                Ok(of_kind)
-            };
-            found.extend(persist(reach.clock, reach.patience, call).await.result.unwrap_or_default());
-        }
-    }
-    found
-}
-
-/// The namespaces the objects are in, if they are few; else everything.
-fn scopes(keys: &BTreeSet<&ObjectKey>) -> Vec<Scope> {
-    let namespaces: BTreeSet<Option<&String>> = keys.iter().map(|key| key.namespace.as_ref()).collect();
-    if namespaces.len() > FEW {
-        return vec![Scope::All];
-    }
-    let scope =
-        |namespace: Option<&String>| namespace.map_or(Scope::All, |name| Scope::Namespace(name.clone()));
-    namespaces.into_iter().map(scope).collect()
 }
 
 #[cfg(test)]

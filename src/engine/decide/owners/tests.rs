@@ -55,7 +55,7 @@ fn judged(text: &str) -> String {
             controller: s.controller.as_ref(),
         })
         .collect();
-    let verdicts = owners(&members, &Catalog::builtin());
+    let verdicts = owners(&members, &Catalog::builtin(), &KindMatcher::default());
     let told = saved.iter().zip(verdicts).map(|(s, verdict)| match verdict {
         Verdict::Restore => format!("{}: restored", s.key),
         Verdict::RestoreOwned(note) => format!("{}: restored; {note}", s.key),
