@@ -148,9 +148,9 @@ fn content(sandbox: &Sandbox, namespace: &str) -> Vec<Value> {
     for kind in kinds.split(',') {
         let mut args = vec!["get", kind, "-o", "json"];
         if kind == "namespaces" {
-            args.push(namespace)
+            args.push(namespace);
         } else {
-            args.extend(["-n", namespace])
+            args.extend(["-n", namespace]);
         }
         let list = sandbox.kubectl(&args).expect(0).json();
         let items = list["items"].as_array().cloned().unwrap_or_else(|| vec![list]);

@@ -15,7 +15,7 @@ pub fn all() -> Vec<Scenario> {
     ]
 }
 
-/// A Deployment with two revisions, and a CronJob with a Job of its past.
+/// A Deployment with two revisions, and a `CronJob` with a Job of its past.
 const APP: &str = "\
 apiVersion: v1
 kind: Namespace
