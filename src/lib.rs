@@ -137,11 +137,14 @@ pub mod engine {
         pub mod existing; // what an object that exists lacks
         pub mod before; // what is there before a wave
         pub mod recreate; // makes way for an object
+        pub mod window; // how many writes at the same time
+        pub mod webhooks; // that do not answer
         pub mod put; // one write
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids
         pub mod finalizers; // once their controller is there
+        pub mod wave; // writes that may run together
         pub mod remove; // what the snapshot does not have
         pub mod preview; // what a restore would do
         pub mod apply; // wave after wave

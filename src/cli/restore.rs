@@ -236,6 +236,7 @@ fn refused(error: &restore_plan::Error) -> Failure {
         restore_plan::Error::Select(_)
         | restore_plan::Error::Existing(_)
         | restore_plan::Error::Children(_)
+        | restore_plan::Error::Wave(..)
         | restore_plan::Error::Transform(..)
         | restore_plan::Error::Hooks => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),

@@ -56,6 +56,9 @@ pub struct RestoreSpec {
     /// their controllers, which adopt them. Absent: controllers make their objects anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<KindPattern>,
+    /// How long the restore waits after single waves, other than the catalog says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveWait>,
     /// Finalizers that are put back after the waves, once their controller is ready. All others stay off, and the report names
     /// them: a controller that is there sets its own again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +74,16 @@ pub struct RestoreSpec {
     /// What is mended after the waves, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupSpec>,
+}
+
+/// How long a restore waits until what a wave brought is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaveWait {
+    /// Name of the wave, as the catalog and `restore plan` have it.
+    pub name: String,
+    /// How long; `0s` does not wait at all. Kinds for which the catalog has no `ready` are not waited for.
+    pub timeout: Duration,
 }
 
 /// Which controller answers for which finalizers.

@@ -37,6 +37,8 @@ pub struct Answer<T> {
     pub result: Result<T, Error>,
     /// From 1. More than one means that an earlier write may have been carried out without an answer.
     pub attempts: u32,
+    /// Whether the server could not answer one of them, or asked to come back later.
+    pub pressed: bool,
 }
 
 /// Repeats a call that failed with 429, 5xx, a conflict or a lost connection.
@@ -49,12 +51,13 @@ pub async fn persist<T>(
     mut call: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Answer<T> {
     let mut pace = Pace::new(patience);
-    let mut attempts = 0;
+    let (mut attempts, mut pressed) = (0, false);
     loop {
         attempts += 1;
         let result = call().await;
-        let Err(error) = &result else { return Answer { result, attempts } };
-        let Some(pause) = pace.pause(clock.now(), error) else { return Answer { result, attempts } };
+        let Err(error) = &result else { return Answer { result, attempts, pressed } };
+        pressed |= matches!(error, Error::Busy { .. });
+        let Some(pause) = pace.pause(clock.now(), error) else { return Answer { result, attempts, pressed } };
         clock.sleep(pause).await;
     }
 }

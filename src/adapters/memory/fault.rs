@@ -58,6 +58,8 @@ pub enum Effect {
     },
     /// It takes this long and works then.
     Slow(Duration),
+    /// A webhook of this name does not answer.
+    Webhook(String),
 }
 
 impl Fault {
@@ -98,6 +100,10 @@ impl Effect {
             Self::Unreachable => Some(Error::Unreachable("connection reset".into())),
             Self::Forbidden => Some(Error::Forbidden(format!("this user cannot use {resource}"))),
             Self::Expired { offers } => Some(Error::Expired { next: resume.filter(|_| *offers) }),
+            Self::Webhook(name) => {
+                let reason = format!("Internal error occurred: failed calling webhook \"{name}\": no answer");
+                Some(Error::Busy { reason, after: None })
+            }
             Self::Slow(_) => None,
         }
     }

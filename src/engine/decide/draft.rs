@@ -12,6 +12,7 @@ use super::owners::{Member, Verdict, owners};
 use super::survey::Survey;
 use super::waves::waves;
 use crate::domain::conflict::{Existing, ExistingRules};
+use crate::domain::duration::Duration;
 use crate::domain::object::{Gvk, ObjectKey, Resource};
 use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
@@ -72,6 +73,8 @@ pub struct Cluster<'a> {
     pub existing: &'a ExistingRules,
     /// Kinds that are restored although their controller is.
     pub children: &'a KindMatcher,
+    /// How long single waves are waited for, by name.
+    pub waits: &'a BTreeMap<String, Duration>,
 }
 
 /// An object on its way into the plan.
@@ -251,6 +254,12 @@ pub fn is_namespace(key: &ObjectKey) -> bool {
     key.group.is_empty() && key.kind == "Namespace"
 }
 
+/// The condition with the time that the request gives it; `None` where it gives none at all.
+fn wait(ready: Ready, wanted: Option<&Duration>) -> Option<Ready> {
+    let timeout = *wanted.unwrap_or(&ready.timeout);
+    (timeout.as_seconds() > 0).then_some(Ready { timeout, ..ready })
+}
+
 fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
     let (catalog, rules) = (cluster.catalog, cluster.existing);
     let none = BTreeMap::new();
@@ -265,7 +274,8 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
         let mut wave_objects: Vec<PlannedObject> = members
             .filter_map(|at| {
                 let Drafted { key, notes, after, entry, resource, new_kind } = objects[at].take()?;
-                let (entry, ready) = (entry.map(|(entry, _)| entry), awaited.remove(&at));
+                let entry = entry.map(|(entry, _)| entry);
+                let ready = awaited.remove(&at).and_then(|ready| wait(ready, cluster.waits.get(&wave.name)));
                 let existing = rules.of(&resource);
                 Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing })
             })

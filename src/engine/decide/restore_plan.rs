@@ -14,6 +14,8 @@ use super::prepare::{Cluster, Destination, Mapping};
 use super::surplus::Surplus;
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
+use crate::domain::duration::Duration;
+use crate::domain::field::closest;
 use crate::domain::object::Resource;
 use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
@@ -36,6 +38,9 @@ pub enum Error {
     /// What the request says about children of controllers is wrong.
     #[error("cannot read `children` of the restore request: {0}")]
     Children(String),
+    /// The request names a wave that the catalog does not have.
+    #[error("cannot find wave {0:?} of the restore request in the catalog{1}")]
+    Wave(String, String),
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
@@ -46,7 +51,7 @@ pub enum Error {
     Hooks,
     /// The state cannot be read.
     #[error("cannot read {0}")]
-    State(String, #[source] open::Error),
+    State(String, #[source] Box<open::Error>),
 }
 
 /// What a restore will do. `apply` and `preview` follow it; nothing else decides.
@@ -150,7 +155,8 @@ pub async fn plan(
     };
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
-    let chosen = choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error))?;
+    let chosen =
+        choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error.into()))?;
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
     let unmatched = unmatched(state, &selection);
@@ -162,7 +168,8 @@ pub async fn plan(
     let existing = ExistingRules::new(spec.existing, &spec.existing_for);
     let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;
     let children = KindMatcher::new(&spec.children).map_err(|error| Error::Children(error.to_string()))?;
-    let cluster = draft::Cluster { survey, catalog, existing: &existing, children: &children };
+    let waits = waits(spec, catalog)?;
+    let cluster = draft::Cluster { survey, catalog, existing: &existing, children: &children, waits: &waits };
     let (waves, left_out) = draft(state, chosen, &cluster);
     let objects = waves.iter().flat_map(|wave| &wave.objects);
     let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
@@ -180,6 +187,18 @@ pub async fn plan(
         notes,
         settings,
     })
+}
+
+/// How long the request waits for single waves.
+fn waits(spec: &RestoreSpec, catalog: &Catalog) -> Result<BTreeMap<String, Duration>, Error> {
+    let names = || catalog.waves().iter().map(|wave| wave.name.as_str());
+    let unknown =
+        spec.waves.iter().map(|wanted| &wanted.name).find(|wanted| !names().any(|name| name == *wanted));
+    if let Some(unknown) = unknown {
+        let near = closest(unknown, names()).map(|near| format!(": did you mean {near:?}?"));
+        return Err(Error::Wave(unknown.clone(), near.unwrap_or_default()));
+    }
+    Ok(spec.waves.iter().map(|wanted| (wanted.name.clone(), wanted.timeout)).collect())
 }
 
 /// The transforms of a request; for one that is wrong its name and what is wrong.

@@ -2,30 +2,32 @@
 //!
 //! In: `RestorePlan`, `State` · Out: `RestoreReport` · Touches: cluster (read and write), clock, what the state is read from
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
-use super::before::fingerprints;
-use super::existing::Fingerprint;
 use super::finalizers::{Held, put_back};
 use super::links::{Link, Missing, Uids, link};
-use super::put::{Order, Written, put};
-use super::rebind::{Released, rebind, released};
 use super::remove::remove;
-use super::send::{Parcel, parcels};
-use super::settle::{Awaited, discovered, settle};
+use super::settle::discovered;
+use super::wave::{Finished, Ground};
+use super::webhooks;
 use crate::domain::conflict::Existing;
-use crate::domain::object::{Gvk, ObjectKey, OwnerReference};
+use crate::domain::object::{Gvk, ObjectKey};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
-use crate::domain::restore_request::FinalizerRule;
 use crate::engine::decide::draft::{PlannedObject, PlannedWave, is_namespace};
-use crate::engine::decide::prepare::Prepared;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
-use crate::engine::retry::persist;
+use crate::engine::retry::{after, persist};
 use crate::engine::saved::open::{self, State};
-use crate::ports::cluster::{self, Mode};
+use crate::ports::cluster;
+
+/// How long an object that a webhook blocks is tried again after the last one that passed.
+const BLOCKED: Duration = Duration::from_mins(2);
+
+/// How often it is tried.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a restore wrote nothing.
 #[derive(Debug, thiserror::Error)]
@@ -104,140 +106,137 @@ async fn there(plan: &RestorePlan, reach: &Reach<'_>) -> Result<Vec<WaveReport>,
 }
 
 struct Run<'a> {
-    plan: &'a RestorePlan,
-    state: &'a State,
-    reach: &'a Reach<'a>,
-    /// Kinds whose definition did not become established.
-    unserved: BTreeSet<Gvk>,
-    /// Namespaces that could not be made.
-    homeless: BTreeSet<String>,
-    /// Uids of what was written.
-    uids: Uids,
-}
-
-/// What became of a wave.
-struct Finished<'p> {
-    report: WaveReport,
-    /// Old and new uids.
-    uids: Vec<(&'p str, String)>,
-    /// Objects that have owners.
-    links: Vec<Link<'p>>,
-    /// Objects whose finalizers come back later.
-    held: Vec<Held<'p>>,
+    ground: Ground<'a>,
+    reports: Vec<WaveReport>,
+    /// Objects whose owners may have to be linked.
+    links: Vec<Link<'a>>,
+    /// Objects whose finalizers come back.
+    held: Vec<Held<'a>>,
+    /// Objects that a webhook blocks: position of the wave, the object, the webhook.
+    blocked: Vec<(usize, &'a PlannedObject, String)>,
 }
 
 impl<'a> Run<'a> {
     fn new(plan: &'a RestorePlan, state: &'a State, reach: &'a Reach<'a>) -> Self {
-        let (unserved, homeless) = (BTreeSet::new(), BTreeSet::new());
-        Self { plan, state, reach, unserved, homeless, uids: Uids::default() }
+        let (unserved, homeless) = (BTreeSet::new(), BTreeMap::new());
+        let ground = Ground { plan, state, reach, unserved, homeless, uids: Uids::default() };
+        Self { ground, reports: Vec::new(), links: Vec::new(), held: Vec::new(), blocked: Vec::new() }
     }
 
     async fn waves(mut self) -> Vec<WaveReport> {
-        let mut reports = Vec::new();
-        let (mut open, mut all_held) = (Vec::new(), Vec::new());
-        for (at, wave) in self.plan.waves.iter().enumerate() {
-            let Finished { report, uids, links, held } = self.wave(wave).await;
-            for (old, new) in &uids {
-                self.uids.learn(old, new);
+        let waves = &self.ground.plan.waves;
+        for (at, wave) in waves.iter().enumerate() {
+            // The last wave may bring webhooks that refuse every further write.
+            if at > 0 && at + 1 == waves.len() {
+                self.unblock().await;
+                let (early, late) =
+                    std::mem::take(&mut self.links).into_iter().partition(|l| self.ground.uids.all(l));
+                self.links = late;
+                self.link(early).await;
             }
-            open.extend(links);
-            all_held.extend(held);
-            let failed = report.objects.iter().filter(|o| o.action == ObjectAction::Failed);
-            self.homeless.extend(failed.filter(|o| is_namespace(&o.key)).map(|o| o.key.name.clone()));
-            reports.push(report);
-            self.wait_for_kinds(wave, &self.plan.waves[at + 1..]).await;
+            self.ground.reach.progress.wave(&wave.name, wave.objects.len());
+            let finished = self.ground.wave(&wave.name, wave.objects.iter().collect()).await;
+            self.take(at, finished);
+            self.wait_for_kinds(wave, &waves[at + 1..]).await;
         }
-        let (settings, reach) = (&self.plan.settings, self.reach);
-        tell(&mut reports, link(reach, open, &self.uids, settings.served()).await);
-        hold(&mut reports, put_back(reach, all_held, settings.finalizers(), settings.served()).await);
-        reports
+        self.unblock().await;
+        let links = std::mem::take(&mut self.links);
+        self.link(links).await;
+        let (settings, reach) = (&self.ground.plan.settings, self.ground.reach);
+        hold(&mut self.reports, put_back(reach, self.held, settings.finalizers(), settings.served()).await);
+        self.reports
     }
 
-    async fn wave(&self, wave: &'a PlannedWave) -> Finished<'a> {
-        let reach = self.reach;
-        reach.progress.wave(&wave.name, wave.objects.len());
-        let before = fingerprints(wave, reach).await;
-        let parcels = parcels(self.plan, wave, self.state);
-        let mut writes = std::pin::pin!(
-            parcels.map(|parcel| self.write(parcel, &before)).buffer_unordered(reach.concurrency.max(1))
-        );
-        let mut objects = Vec::with_capacity(wave.objects.len());
-        let (mut awaited, mut uids, mut links, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        while let Some(Done { planned, owed, written }) = writes.next().await {
-            let Written { action, reason, stored, live } = written;
-            let report = ObjectReport { key: planned.key.clone(), action, reason };
-            reach.progress.object(&report);
-            objects.push(report);
-            if let Some(now) = stored.as_ref().or(live.as_ref()) {
-                uids.extend(self.old_uid(planned).zip(now.uid().map(str::to_owned)));
-                let PlannedObject { key, resource, .. } = planned;
-                let Owed { owners, finalizers } = if is_as_saved(action) { owed } else { Owed::default() };
-                if !owners.is_empty() {
-                    links.push(Link { key, resource, owners, now: now.clone() });
-                }
-                if !finalizers.is_empty() {
-                    held.push(Held { key, resource, finalizers, now: now.clone() });
-                }
-            }
-            if let Some(ready) = planned.ready.as_ref().filter(|_| action != ObjectAction::Failed) {
-                let PlannedObject { key, resource, .. } = planned;
-                awaited.push(Awaited { key, resource, ready, seen: stored.or(live) });
+    /// Takes in what became of a wave, or of some of its objects that were tried again.
+    fn take(&mut self, at: usize, finished: Finished<'a>) {
+        let Finished { report, uids, links, held, blocked } = finished;
+        for (old, new) in &uids {
+            self.ground.uids.learn(old, new);
+        }
+        self.links.extend(links);
+        self.held.extend(held);
+        for space in report.objects.iter().filter(|object| is_namespace(&object.key)) {
+            let by = blocked.iter().find(|(object, _)| object.key == space.key).map(|(_, name)| name.clone());
+            if space.action == ObjectAction::Failed {
+                self.ground.homeless.insert(space.key.name.clone(), by);
+            } else {
+                self.ground.homeless.remove(&space.key.name);
             }
         }
-        objects.sort_by(|a, b| a.key.cmp(&b.key));
-        let late = settle(reach, awaited).await.into_iter();
-        let not_ready = late.map(|(key, reason)| {
-            let action = objects.iter().find(|o| o.key == key).map_or(ObjectAction::Created, |o| o.action);
-            ObjectReport { key, action, reason: Some(reason) }
+        self.blocked.extend(blocked.into_iter().map(|(object, webhook)| (at, object, webhook)));
+        match self.reports.get_mut(at) {
+            None => self.reports.push(report),
+            Some(before) => {
+                before.objects.retain(|old| !report.objects.iter().any(|new| new.key == old.key));
+                before.objects.extend(report.objects);
+                before.objects.sort_by(|a, b| a.key.cmp(&b.key));
+                before.not_ready.extend(report.not_ready);
+            }
+        }
+    }
+
+    async fn link(&mut self, open: Vec<Link<'a>>) {
+        let Ground { plan, reach, uids, .. } = &self.ground;
+        let missing = link(reach, open, uids, plan.settings.served()).await;
+        tell(&mut self.reports, missing);
+    }
+
+    /// Tries again what a webhook blocked: its backend may be among what was restored since.
+    ///
+    /// One object of each webhook is tried until it passes, then all others.
+    async fn unblock(&mut self) {
+        let mut deadline = after(self.ground.reach.clock.now(), BLOCKED);
+        while let Some(blocked) = webhooks::first_of_each(&self.blocked) {
+            let reach = self.ground.reach;
+            reach.progress.waiting(&format!("webhook {}", blocked.webhooks.join(", ")));
+            let before = self.blocked.len();
+            self.again(&blocked.probes).await;
+            if self.blocked.len() < before {
+                let rest: Vec<usize> = (0..self.blocked.len()).collect();
+                self.again(&rest).await;
+                deadline = after(reach.clock.now(), BLOCKED);
+            } else if reach.clock.now() >= deadline {
+                break;
+            } else {
+                reach.clock.sleep(LOOK).await;
+            }
+        }
+        self.give_up_blocked().await;
+    }
+
+    /// Writes some of the blocked objects, by position, wave by wave.
+    async fn again(&mut self, positions: &[usize]) {
+        let mut waves: BTreeMap<usize, Vec<&'a PlannedObject>> = BTreeMap::new();
+        for position in positions {
+            let (at, object, _) = &self.blocked[*position];
+            waves.entry(*at).or_default().push(object);
+        }
+        let mut position = 0;
+        self.blocked.retain(|_| {
+            position += 1;
+            !positions.contains(&(position - 1))
         });
-        let report = WaveReport { wave: wave.name.clone(), not_ready: not_ready.collect(), objects };
-        Finished { report, uids, links, held }
+        for (at, objects) in waves {
+            let name = &self.ground.plan.waves[at].name;
+            let finished = self.ground.wave(name, objects).await;
+            self.take(at, finished);
+        }
     }
 
-    fn old_uid(&self, planned: &PlannedObject) -> Option<&'a str> {
-        self.state.entries[planned.entry?].uid.as_deref()
-    }
-
-    async fn write(&self, parcel: Parcel<'a>, before: &HashMap<ObjectKey, Fingerprint>) -> Done<'a> {
-        let Parcel { planned, content } = parcel;
-        let failed =
-            |reason| Written { action: ObjectAction::Failed, reason: Some(reason), stored: None, live: None };
-        if let Some(namespace) = planned.key.namespace.as_ref().filter(|name| self.homeless.contains(*name)) {
-            return Done::plain(planned, failed(format!("its namespace {namespace} could not be made")));
+    /// Names the webhooks that still block, and whose they are.
+    async fn give_up_blocked(&mut self) {
+        let blocked = std::mem::take(&mut self.blocked);
+        if blocked.is_empty() {
+            return;
         }
-        if planned.new_kind && self.unserved.contains(&planned.resource.gvk) {
-            let gvk = &planned.resource.gvk;
-            let reason = format!("{gvk} is not served: its definition is not established");
-            return Done::plain(planned, failed(reason));
-        }
-        match content {
-            Err(reason) => Done::plain(planned, failed(reason)),
-            Ok(prepared) => {
-                let owed = Owed::of(&prepared, self.plan.settings.finalizers());
-                let prepared = prepared.owned(self.uids.known(&owed.owners));
-                let released = released(prepared.manifest(), self.plan.settings.volumes());
-                let order = Order {
-                    resource: &planned.resource,
-                    object: prepared.manifest(),
-                    merges: prepared.merges_into_existing(),
-                    existing: planned.existing,
-                    never_recreated: prepared.never_recreated(),
-                    before: before.get(&planned.key).copied(),
-                    fresh: planned.after.is_some(),
-                    mode: Mode::Real,
-                };
-                let written = put(self.reach, &order).await;
-                Done { planned, owed, written: self.with_volume(written, released).await }
+        let (reach, served) = (self.ground.reach, self.ground.plan.settings.served());
+        let known = webhooks::known(reach, served).await;
+        for (at, planned, webhook) in blocked {
+            let found = self.reports[at].objects.iter_mut().find(|object| object.key == planned.key);
+            if let Some(object) = found {
+                object.reason = Some(webhooks::advice(&webhook, &known));
+                reach.progress.object(object);
             }
-        }
-    }
-
-    /// Keeps a released volume for the claim that was written.
-    async fn with_volume(&self, written: Written, released: Option<Released<'_>>) -> Written {
-        let Some(released) = released.filter(|_| is_as_saved(written.action)) else { return written };
-        match rebind(self.reach, released, self.plan.settings.served()).await {
-            Ok(told) => Written { reason: Some(told), ..written },
-            Err(why) => Written { action: ObjectAction::Failed, reason: Some(why), ..written },
         }
     }
 
@@ -249,46 +248,9 @@ impl<'a> Run<'a> {
         let needed = later.iter().flat_map(|wave| &wave.objects).filter(|object| object.new_kind);
         let needed: BTreeSet<Gvk> = needed.map(|object| object.resource.gvk.clone()).collect();
         if !needed.is_empty() {
-            self.unserved = discovered(self.reach, needed.into_iter().collect()).await.into_iter().collect();
+            let late = discovered(self.ground.reach, needed.into_iter().collect()).await;
+            self.ground.unserved = late.into_iter().collect();
         }
-    }
-}
-
-/// One object after its write.
-struct Done<'p> {
-    planned: &'p PlannedObject,
-    owed: Owed,
-    written: Written,
-}
-
-/// What an object may still lack when it is written.
-#[derive(Default)]
-struct Owed {
-    owners: Vec<OwnerReference>,
-    finalizers: Vec<String>,
-}
-
-impl Owed {
-    fn of(prepared: &Prepared, rules: &[FinalizerRule]) -> Self {
-        let named = |name: &&String| rules.iter().any(|rule| rule.names(name));
-        let finalizers = prepared.finalizers().iter().filter(named).cloned().collect();
-        Self { owners: prepared.owners().to_vec(), finalizers }
-    }
-}
-
-impl<'p> Done<'p> {
-    fn plain(planned: &'p PlannedObject, written: Written) -> Self {
-        Self { planned, owed: Owed::default(), written }
-    }
-}
-
-/// Whether an object is now what was saved, so that its owners are those that were saved.
-fn is_as_saved(action: ObjectAction) -> bool {
-    match action {
-        ObjectAction::Created | ObjectAction::Updated | ObjectAction::Recreated | ObjectAction::Unchanged => {
-            true
-        }
-        ObjectAction::Deleted | ObjectAction::Skipped | ObjectAction::Failed => false,
     }
 }
 

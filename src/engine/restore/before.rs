@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 
 use super::existing::{Fingerprint, fingerprint};
 use crate::domain::object::{Manifest, ObjectKey, Resource};
-use crate::engine::decide::draft::PlannedWave;
+use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::listing;
 use crate::engine::decide::reach::Reach;
 use crate::engine::retry::persist;
@@ -21,9 +21,9 @@ const FEW: usize = 10;
 ///
 /// Kinds with more than a few objects are listed, so that an update costs one call per object and not two. What cannot
 /// be read is left out: its update is then reported as if the object were new.
-pub async fn fingerprints(wave: &PlannedWave, reach: &Reach<'_>) -> HashMap<ObjectKey, Fingerprint> {
+pub async fn fingerprints(planned: &[&PlannedObject], reach: &Reach<'_>) -> HashMap<ObjectKey, Fingerprint> {
     let mut kinds: BTreeMap<&Resource, BTreeSet<&ObjectKey>> = BTreeMap::new();
-    for object in wave.objects.iter().filter(|object| object.existing.writes() && !object.new_kind) {
+    for object in planned.iter().filter(|object| object.existing.writes() && !object.new_kind) {
         kinds.entry(&object.resource).or_default().insert(&object.key);
     }
     let mut found = HashMap::new();

@@ -31,6 +31,11 @@ impl Uids {
         self.0.get(&reference.owner().uid).map(String::as_str)
     }
 
+    /// Whether the new uid of every owner of an object is known.
+    pub fn all(&self, link: &Link<'_>) -> bool {
+        link.owners.iter().all(|reference| self.of(reference).is_some())
+    }
+
     /// The references of which the new uid is known, as they are written.
     pub fn known(&self, references: &[OwnerReference]) -> Vec<Json> {
         references.iter().filter_map(|reference| Some(reference.with_uid(self.of(reference)?))).collect()

@@ -16,6 +16,7 @@ use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::engine::clean::hide::Marks;
 use crate::engine::clean::sanitize::normalise;
+use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::difference::diff::compare;
@@ -81,7 +82,8 @@ pub async fn preview(
     let mut waves = Vec::new();
     for wave in &plan.waves {
         reach.progress.wave(&wave.name, wave.objects.len());
-        let parcels = parcels(plan, wave, state);
+        let planned: Vec<&PlannedObject> = wave.objects.iter().collect();
+        let parcels = parcels(plan, &planned, state);
         let tried = parcels.map(|parcel| trial.object(parcel)).buffer_unordered(reach.concurrency.max(1));
         let mut objects: Vec<PreviewedObject> =
             tried.inspect(|o| reach.progress.object(&o.report)).collect().await;
@@ -134,7 +136,8 @@ impl Trial<'_> {
             fresh: false,
             mode: Mode::DryRun,
         };
-        let Written { action, reason, stored, live: _ } = put(self.reach, &order).await;
+        let Written { action, reason, stored, live: _, pressure: _, webhook: _ } =
+            put(self.reach, &order).await;
         let reason = reason.or(kept);
         let stored = match (action, stored) {
             (ObjectAction::Skipped, None) => self.updated(&order).await,

@@ -2,10 +2,13 @@
 //!
 //! In: `Order` · Out: `Written` · Touches: cluster (read and write), clock
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::existing::{Fingerprint, additions, fingerprint, holds};
 use super::recreate::{Way, is_fixed, make_way};
+use super::webhooks;
+use super::window::Pressure;
 use crate::domain::conflict::Existing;
 use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::report::ObjectAction;
@@ -54,19 +57,33 @@ pub struct Written {
     pub stored: Option<Manifest>,
     /// The object that existed, where it was looked at.
     pub live: Option<Manifest>,
+    /// What the write told about the server.
+    pub pressure: Pressure,
+    /// The webhook that did not answer, if that is why it failed.
+    pub webhook: Option<String>,
 }
 
 impl Written {
-    fn plain(action: ObjectAction, stored: Manifest) -> Self {
-        Self { action, reason: None, stored: Some(stored), live: None }
+    fn new(action: ObjectAction) -> Self {
+        Self { action, reason: None, stored: None, live: None, pressure: Pressure::None, webhook: None }
     }
 
-    fn told(action: ObjectAction, reason: impl Into<String>, live: Option<Manifest>) -> Self {
-        Self { action, reason: Some(reason.into()), stored: None, live }
+    fn plain(action: ObjectAction, stored: Manifest) -> Self {
+        Self { stored: Some(stored), ..Self::new(action) }
+    }
+
+    /// What happened, or did not, and why.
+    pub fn told(action: ObjectAction, reason: impl Into<String>, live: Option<Manifest>) -> Self {
+        Self { reason: Some(reason.into()), live, ..Self::new(action) }
+    }
+
+    fn unchanged(live: Manifest) -> Self {
+        Self { live: Some(live), ..Self::new(ObjectAction::Unchanged) }
     }
 
     fn failed(error: &Error) -> Self {
-        Self::told(ObjectAction::Failed, advice(error), None)
+        let webhook = webhooks::unanswered(error).map(str::to_owned);
+        Self { webhook, ..Self::told(ObjectAction::Failed, advice(error), None) }
     }
 }
 
@@ -76,9 +93,9 @@ impl Written {
 /// was saved over; under [`Existing::Recreate`] one that cannot be updated is deleted first, at most once; else an object that exists is left alone, or gets what it lacks if it `merges`.
 pub async fn put(reach: &Reach<'_>, order: &Order<'_>) -> Written {
     let deadline = after(reach.clock.now(), GONE);
-    let mut removed = false;
+    let (mut removed, mut pressure) = (false, Pressure::None);
     loop {
-        let step = match order.existing {
+        let (step, pressed) = match order.existing {
             Existing::Skip | Existing::Fail => create(reach, order).await,
             Existing::RecreateAlways if !removed && order.never_recreated.is_none() => {
                 replace(reach, order).await
@@ -87,11 +104,14 @@ pub async fn put(reach: &Reach<'_>, order: &Order<'_>) -> Written {
                 apply(reach, order, removed).await
             }
         };
+        if pressed {
+            pressure = Pressure::High;
+        }
         let dying = match step {
             Step::Done(written) if removed && written.action != ObjectAction::Failed => {
-                return Written { action: ObjectAction::Recreated, ..written };
+                return Written { action: ObjectAction::Recreated, pressure, ..written };
             }
-            Step::Done(written) => return written,
+            Step::Done(written) => return Written { pressure, ..written },
             Step::Dying(live) => live,
             Step::Removed(reason) if order.mode == Mode::DryRun => {
                 return Written::told(ObjectAction::Recreated, reason, None);
@@ -131,10 +151,16 @@ impl From<Written> for Step {
     }
 }
 
-async fn create(reach: &Reach<'_>, order: &Order<'_>) -> Step {
+async fn create(reach: &Reach<'_>, order: &Order<'_>) -> (Step, bool) {
     let writer = reach.writer;
     let call = async || writer.create(order.resource, order.object, order.mode).await;
     let answer = settled(reach, order, call).await;
+    let pressed = answer.pressed;
+    (created(reach, order, answer).await, pressed)
+}
+
+/// What a create's answer means.
+async fn created(reach: &Reach<'_>, order: &Order<'_>, answer: Answer<Manifest>) -> Step {
     let error = match answer.result {
         Ok(stored) => return Written::plain(ObjectAction::Created, stored).into(),
         Err(error) => error,
@@ -171,9 +197,7 @@ async fn create(reach: &Reach<'_>, order: &Order<'_>) -> Step {
 fn found(order: &Order<'_>, live: Manifest) -> Written {
     match (order.existing, holds(&live, order.object)) {
         (Existing::Fail, _) => Written::told(ObjectAction::Failed, "it exists", Some(live)),
-        (_, true) => {
-            Written { action: ObjectAction::Unchanged, reason: None, stored: None, live: Some(live) }
-        }
+        (_, true) => Written::unchanged(live),
         (_, false) => Written::told(ObjectAction::Skipped, "it exists and is different", Some(live)),
     }
 }
@@ -196,22 +220,31 @@ async fn merge(reach: &Reach<'_>, order: &Order<'_>, live: Manifest) -> Written 
     };
     let result = persist(reach.clock, reach.patience, call).await.result;
     match result {
-        Ok(None) => Written { action: ObjectAction::Unchanged, reason: None, stored: None, live: Some(live) },
+        Ok(None) => Written::unchanged(live),
         Ok(Some(stored)) => Written {
-            action: ObjectAction::Updated,
-            reason: Some("it exists; what it lacked was added".to_owned()),
             stored: Some(stored),
-            live: Some(live),
+            ..Written::told(ObjectAction::Updated, "it exists; what it lacked was added", Some(live))
         },
         Err(error) => Written { live: Some(live), ..Written::failed(&error) },
     }
 }
 
 /// Server-side apply; where that is refused and may be, the object in the way is removed.
-async fn apply(reach: &Reach<'_>, order: &Order<'_>, removed: bool) -> Step {
+async fn apply(reach: &Reach<'_>, order: &Order<'_>, removed: bool) -> (Step, bool) {
     let writer = reach.writer;
     let call = async || writer.apply(order.resource, order.object, Conflicts::Force, order.mode).await;
-    let stored = match settled(reach, order, call).await.result {
+    let Answer { result, pressed, .. } = settled(reach, order, call).await;
+    (applied(reach, order, result, removed).await, pressed)
+}
+
+/// What an apply's answer means.
+async fn applied(
+    reach: &Reach<'_>,
+    order: &Order<'_>,
+    result: Result<Manifest, Error>,
+    removed: bool,
+) -> Step {
+    let stored = match result {
         Ok(stored) => stored,
         Err(error) if is_fixed(&error) => return fixed(reach, order, &error, removed).await,
         Err(error) => return Written::failed(&error).into(),
@@ -240,23 +273,23 @@ async fn fixed(reach: &Reach<'_>, order: &Order<'_>, error: &Error, removed: boo
 }
 
 /// Removes an object that differs from what was saved; one that is equal stays.
-async fn replace(reach: &Reach<'_>, order: &Order<'_>) -> Step {
+async fn replace(reach: &Reach<'_>, order: &Order<'_>) -> (Step, bool) {
     let live = match get(reach, order).await {
-        Ok(Some(live)) if live.is_deleting() => return Step::Dying(live),
+        Ok(Some(live)) if live.is_deleting() => return (Step::Dying(live), false),
         Ok(Some(live)) => live,
         Ok(None) => return apply(reach, order, false).await,
-        Err(error) => return Written::failed(&error).into(),
+        Err(error) => return (Written::failed(&error).into(), false),
     };
     let call =
         async || reach.writer.apply(order.resource, order.object, Conflicts::Force, Mode::DryRun).await;
-    match persist(reach.clock, reach.patience, call).await.result {
-        Ok(wanted) if fingerprint(&wanted) == fingerprint(&live) => {
-            Written { action: ObjectAction::Unchanged, reason: None, stored: None, live: Some(live) }.into()
-        }
+    let Answer { result, pressed, .. } = settled(reach, order, call).await;
+    let step = match result {
+        Ok(wanted) if fingerprint(&wanted) == fingerprint(&live) => Written::unchanged(live).into(),
         Ok(_) => remove(reach, order, "it differs from what was saved").await,
         Err(error) if is_fixed(&error) => remove(reach, order, &error.to_string()).await,
         Err(error) => Written::failed(&error).into(),
-    }
+    };
+    (step, pressed)
 }
 
 /// Deletes the object that is in the way, if that may be done.
@@ -271,12 +304,17 @@ async fn remove(reach: &Reach<'_>, order: &Order<'_>, why: &str) -> Step {
     }
 }
 
-/// Repeats a write; a kind or namespace that the server does not know yet gets a moment.
+/// Repeats a write; a kind or namespace that the server does not know yet gets a moment. A write that a webhook blocks is
+/// not repeated here: what the webhook needs may come later in the restore.
 async fn settled(
     reach: &Reach<'_>,
     order: &Order<'_>,
-    mut call: impl AsyncFnMut() -> Result<Manifest, Error>,
+    mut write: impl AsyncFnMut() -> Result<Manifest, Error>,
 ) -> Answer<Manifest> {
+    let mut call = async || match write().await {
+        Err(error) if webhooks::unanswered(&error).is_some() => Err(Error::Invalid(error.to_string())),
+        other => other,
+    };
     let first = persist(reach.clock, reach.patience, &mut call).await;
     if !order.fresh || !matches!(first.result, Err(Error::NotFound(_))) {
         return first;
@@ -293,12 +331,12 @@ async fn settled(
             other
         }
     };
-    let Answer { result, attempts } = persist(reach.clock, patience, later).await;
+    let Answer { result, attempts, pressed } = persist(reach.clock, patience, later).await;
     match result {
         Err(Error::Busy { reason, .. }) if unknown => {
-            Answer { result: Err(Error::NotFound(reason)), attempts }
+            Answer { result: Err(Error::NotFound(reason)), attempts, pressed: first.pressed }
         }
-        result => Answer { result, attempts: attempts + first.attempts },
+        result => Answer { result, attempts: attempts + first.attempts, pressed: pressed || first.pressed },
     }
 }
 
@@ -321,6 +359,9 @@ fn is_ours(live: &Manifest) -> bool {
 
 /// What went wrong, and the next step where there is one.
 fn advice(error: &Error) -> String {
+    if let Some(webhook) = webhooks::unanswered(error) {
+        return webhooks::advice(webhook, &BTreeMap::new());
+    }
     let next = match error {
         Error::Invalid(_) if is_fixed(error) => {
             "; a field of it cannot be changed in place: restore it with `existing: Recreate`"

@@ -1,6 +1,6 @@
 //! Reads the objects of a wave out of a saved state, prepared as they are sent.
 //!
-//! In: `RestorePlan`, one wave, `State` · Out: a stream of `Parcel`s · Touches: what the state is read from
+//! In: `RestorePlan`, objects of one wave, `State` · Out: a stream of `Parcel`s · Touches: what the state is read from
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use futures::stream::{self, Stream, StreamExt};
 use serde_json::json;
 
 use crate::domain::object::Manifest;
-use crate::engine::decide::draft::{PlannedObject, PlannedWave};
+use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::owners::RulesByKind;
 use crate::engine::decide::prepare::{Destination, Mapping, Preparation, Prepared, prepare};
 use crate::engine::decide::restore_plan::RestorePlan;
@@ -22,17 +22,17 @@ pub struct Parcel<'a> {
     pub content: Result<Prepared, String>,
 }
 
-/// Every object of a wave, once; in the order in which the state gives them. Memory is bounded by the state's reader.
+/// Every object, once; in the order in which the state gives them. Memory is bounded by the state's reader.
 ///
 /// Where the state cannot be read to the end, the objects that are left come with the reason.
 pub fn parcels<'a>(
     plan: &'a RestorePlan,
-    wave: &'a PlannedWave,
+    planned: &[&'a PlannedObject],
     state: &'a State,
-) -> impl Stream<Item = Parcel<'a>> + Send + 'a {
+) -> impl Stream<Item = Parcel<'a>> + Send + use<'a> {
     let left: HashMap<usize, &'a PlannedObject> =
-        wave.objects.iter().filter_map(|object| Some((object.entry?, object))).collect();
-    let made = wave.objects.iter().filter(|object| object.entry.is_none());
+        planned.iter().filter_map(|object| Some((object.entry?, *object))).collect();
+    let made = planned.iter().copied().filter(|object| object.entry.is_none());
     let made: Vec<Parcel<'a>> =
         made.map(|planned| Parcel { planned, content: bare(plan, planned) }).collect();
     let wanted: Vec<usize> = left.keys().copied().collect();

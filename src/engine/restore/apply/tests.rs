@@ -21,7 +21,7 @@ use crate::engine::decide::survey::survey;
 use crate::engine::retry::Patience;
 use crate::engine::yaml;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{Conflicts, Patch, Place, Reader, Writer};
+use crate::ports::cluster::{Conflicts, Mode, Patch, Place, Reader, Writer};
 
 /// A cluster, and what can be saved of it and put back.
 pub(crate) struct World {
