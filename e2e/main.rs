@@ -25,6 +25,7 @@ mod scenarios {
     pub mod faults;
     pub mod fixups;
     pub mod formats;
+    pub mod items;
     pub mod locations;
     pub mod mapping;
     pub mod restore;
@@ -80,6 +81,7 @@ fn all() -> Vec<Scenario> {
         scenarios::formats::all(),
         scenarios::restore::all(),
         scenarios::mapping::all(),
+        scenarios::items::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),
