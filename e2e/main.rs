@@ -29,6 +29,7 @@ mod scenarios {
     pub mod locations;
     pub mod mapping;
     pub mod restore;
+    pub mod versions;
 }
 
 use support::parts::{Need, Parts};
@@ -82,6 +83,7 @@ fn all() -> Vec<Scenario> {
         scenarios::restore::all(),
         scenarios::mapping::all(),
         scenarios::items::all(),
+        scenarios::versions::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),

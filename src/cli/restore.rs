@@ -106,6 +106,7 @@ async fn prepare(app: &App, args: &RestoreArgs, reach: &Reach<'_>) -> Result<Job
     let wanted = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
     let state = states::at(&search, &spec.from.location, wanted).await?.state;
     let catalog = Arc::new(repository::catalog(&set)?);
+    let survey = survey.for_state(&state, reach).await;
     let plan = restore_plan::plan(&state, &spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
     refuse_empty(&plan, args)?;
     let marked: Vec<_> = set.policies.values().flat_map(|policy| policy.encrypt.clone()).collect();

@@ -29,11 +29,13 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Whether carrying it out would change nothing.
+    /// Whether carrying it out would change nothing, and nothing of it cannot be carried out.
     pub fn changes_nothing(&self) -> bool {
-        let count = |action| self.preview.count(action);
-        let acts = count(ObjectAction::Created) + count(ObjectAction::Updated) + count(ObjectAction::Failed);
-        acts == 0 && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
+        use ObjectAction::{Created, Failed, Recreated, Updated};
+        let acts: usize =
+            [Created, Updated, Recreated, Failed].map(|action| self.preview.count(action)).iter().sum();
+        let lost = self.plan.left_out.iter().any(|object| object.action == ObjectAction::Failed);
+        acts == 0 && !lost && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
     }
 }
 

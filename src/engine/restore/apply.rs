@@ -121,7 +121,13 @@ struct Finished<'p> {
 impl<'a> Run<'a> {
     fn new(plan: &'a RestorePlan, state: &'a State, reach: &'a Reach<'a>) -> Self {
         let (unserved, homeless) = (BTreeSet::new(), BTreeSet::new());
-        Self { plan, state, reach, unserved, homeless, uids: Uids::default() }
+        let mut run = Self { plan, state, reach, unserved, homeless, uids: Uids::default() };
+        for object in plan.waves.iter().flat_map(|wave| &wave.objects) {
+            if let (Some(uid), Some(recast)) = (run.old_uid(object), &object.recast) {
+                run.uids.recast(uid, recast.api_version());
+            }
+        }
+        run
     }
 
     async fn waves(mut self) -> Vec<WaveReport> {

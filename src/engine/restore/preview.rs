@@ -18,6 +18,7 @@ use crate::engine::clean::hide::Marks;
 use crate::engine::clean::sanitize::normalise;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::decide::versions::Recast;
 use crate::engine::difference::diff::compare;
 use crate::engine::retry::persist;
 use crate::engine::saved::open;
@@ -112,10 +113,11 @@ impl Trial<'_> {
         let kept = released(prepared.manifest(), self.plan.settings.volumes());
         let kept =
             kept.map(|released| format!("its released volume {} is kept for it again", released.volume));
+        let recast = planned.recast.as_ref().map(Recast::note);
         if let Some(after) = &planned.after {
-            let kept = kept.map(|kept| format!("; {kept}")).unwrap_or_default();
-            let reason = format!("the server cannot check it yet: {after} comes earlier in this plan{kept}");
-            return plain(ObjectAction::Created, Some(reason));
+            let early = format!("the server cannot check it yet: {after} comes earlier in this plan");
+            let told: Vec<String> = [early].into_iter().chain(kept).chain(recast).collect();
+            return plain(ObjectAction::Created, Some(told.join("; ")));
         }
         let live = match self.live(&planned.resource, &key).await {
             Ok(live) => live,
@@ -135,7 +137,8 @@ impl Trial<'_> {
             mode: Mode::DryRun,
         };
         let Written { action, reason, stored, live: _ } = put(self.reach, &order).await;
-        let reason = reason.or(kept);
+        let told: Vec<String> = reason.or(kept).into_iter().chain(recast).collect();
+        let reason = (!told.is_empty()).then(|| told.join("; "));
         let stored = match (action, stored) {
             (ObjectAction::Skipped, None) => self.updated(&order).await,
             (_, stored) => stored,

@@ -58,9 +58,9 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn open(&mut self, at: usize, manifest: Manifest) -> Option<Parcel<'a>> {
         let planned = self.left.remove(&at)?;
-        let rules = self.rules.of(&planned.resource);
+        let rules = self.rules.of(planned.saved_as());
         let content = match prepare(manifest, rules, &self.plan.settings.destination()) {
-            Ok(Preparation::Send(prepared)) => Ok(prepared),
+            Ok(Preparation::Send(prepared)) => recast(planned, prepared),
             Ok(Preparation::Leave(reason)) => Err(reason),
             Err(error) => Err(error.to_string()),
         };
@@ -69,8 +69,17 @@ impl<'a> Reading<'a> {
 
     fn rest(&mut self, reason: &str) -> Vec<Parcel<'a>> {
         let left = self.left.drain();
-        left.map(|(_, planned)| Parcel { planned, content: Err(reason.to_owned()) }).collect()
+        let lost = |planned| Parcel { planned, content: Err(reason.to_owned()) };
+        left.map(|(_, planned)| lost(planned)).collect()
     }
+}
+
+/// The object in the version it is sent in.
+fn recast(planned: &PlannedObject, prepared: Prepared) -> Result<Prepared, String> {
+    let Some(recast) = &planned.recast else { return Ok(prepared) };
+    prepared
+        .changed(|object| recast.change(object))
+        .map_err(|error| format!("cannot send it as {}: {error}", recast.api_version()))
 }
 
 /// A namespace that the state does not have.
