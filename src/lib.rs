@@ -139,6 +139,7 @@ pub mod engine {
         pub mod existing; // what an object that exists lacks
         pub mod recreate; // makes way for an object
         pub mod put; // one write
+        pub mod status; // what its controller said of it
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids

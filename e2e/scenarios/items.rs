@@ -1,15 +1,16 @@
-//! What comes out of single objects on a real API server: node ports and selectors of jobs.
+//! What comes out of single objects on a real API server: node ports, selectors of jobs, status.
 
 use serde_json::{Value, json};
 
 use crate::Scenario;
 use crate::support::parts::Need;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, wait};
 
 pub fn all() -> Vec<Scenario> {
     vec![
         Scenario { name: "node-ports-are-kept-chosen-anew-or-refused", needs: &[Need::Api], run: node_ports },
         Scenario { name: "jobs-get-new-selectors-of-the-server", needs: &[Need::Api], run: jobs },
+        Scenario { name: "status-comes-back-where-it-is-asked-for", needs: &[Need::Api], run: status },
     ]
 }
 
@@ -116,4 +117,83 @@ fn jobs(sandbox: &Sandbox) {
     assert_eq!(labels["batch.kubernetes.io/job-name"], "made");
     let mine = sandbox.object("job", &space, "mine").unwrap();
     assert_eq!(mine["spec"]["selector"]["matchLabels"], json!({"app": "mine"}));
+}
+
+/// A kind with a status subresource, one without, and a service with an address of a load balancer.
+const WITH_STATUS: &str = "\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: jars.NAMESPACE.example.org}
+spec:
+  group: NAMESPACE.example.org
+  scope: Namespaced
+  names: {kind: Jar, listKind: JarList, plural: jars, singular: jar}
+  versions: [{name: v1, served: true, storage: true, SUBschema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: NAMESPACE}
+spec: {type: LoadBalancer, ports: [{port: 80}]}
+";
+
+const REQUEST: &str = "\
+apiVersion: backstay.dev/v1alpha1
+kind: RestoreRequest
+metadata: {name: all}
+spec:
+  from: {location: archive, snapshot: latest}
+  restoreStatusOf: [Service, '*.NAMESPACE.example.org']
+";
+
+fn status(sandbox: &Sandbox) {
+    let space = sandbox.namespace.clone();
+    let definitions = WITH_STATUS.replace("SUB", "subresources: {status: {}}, ");
+    sandbox.apply(&definitions);
+    let plain = definitions.split("---").next().unwrap().replace("subresources: {status: {}}, ", "");
+    let plain = plain.replace("jars", "pots").replace("Jar", "Pot").replace("singular: jar", "singular: pot");
+    sandbox.apply(&plain);
+    for kind in ["jars", "pots"] {
+        let crd = format!("crd/{kind}.{space}.example.org");
+        sandbox.kubectl(&["wait", "--for=condition=Established", &crd, "--timeout=30s"]).expect(0);
+    }
+    let object = |kind: &str| {
+        format!(
+            "apiVersion: NAMESPACE.example.org/v1\nkind: {kind}\nmetadata: {{name: one, namespace: NAMESPACE}}\nspec: {{x: 1}}\n"
+        )
+    };
+    sandbox.apply(&object("Jar"));
+    sandbox.apply(&format!("{}status: {{serial: 8}}\n", object("Pot")));
+    let patch = |kind: &str, name: &str, status: &str| {
+        let args = ["patch", kind, name, "-n", &space, "--subresource=status", "--type=merge", "-p", status];
+        sandbox.kubectl(&args).expect(0);
+    };
+    let jars = format!("jars.{space}.example.org");
+    patch(&jars, "one", r#"{"status":{"serial":9007199254740993,"odd":{"stays":true}}}"#);
+    patch("service", "web", r#"{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.7"}]}}}"#);
+    sandbox.write("policy/restore.yaml", &REQUEST.replace("NAMESPACE", &space));
+    sandbox.with_key(&["backup"]).expect(0);
+    sandbox.lose_namespace(&space);
+    sandbox.with_key(&["restore", "plan", "all"]).expect(1).says("its saved status is written too");
+    sandbox.with_key(&["restore", "apply", "all"]).expect(0);
+
+    let status = |kind: &str, name: &str| sandbox.object(kind, &space, name).unwrap()["status"].clone();
+    assert_eq!(status(&jars, "one"), json!({"serial": 9_007_199_254_740_993_i64, "odd": {"stays": true}}));
+    assert_eq!(status(&format!("pots.{space}.example.org"), "one"), json!({"serial": 8}));
+    assert_eq!(status("service", "web")["loadBalancer"]["ingress"][0]["ip"], "203.0.113.7");
+    // Without the request nothing of it comes back.
+    sandbox.lose_namespace(&space);
+    sandbox.with_key(&["restore", "apply", "--from", "archive@latest"]).expect(0);
+    assert_eq!(status(&jars, "one"), Value::Null);
+    wait(10, "the service has no address", || {
+        status("service", "web")["loadBalancer"].get("ingress").is_none().then_some(())
+    });
+    for kind in ["jars", "pots"] {
+        sandbox
+            .kubectl(&["delete", "crd", &format!("{kind}.{space}.example.org"), "--timeout=60s"])
+            .expect(0);
+    }
 }

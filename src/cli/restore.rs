@@ -130,6 +130,7 @@ fn refused(error: &restore_plan::Error) -> Failure {
     match error {
         restore_plan::Error::Select(_)
         | restore_plan::Error::Existing(_)
+        | restore_plan::Error::Status(_)
         | restore_plan::Error::Transform(..)
         | restore_plan::Error::Hooks => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),
@@ -149,6 +150,7 @@ fn spec(set: &PolicySet, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
             transforms: Vec::new(),
             existing: Existing::default(),
             existing_for: Vec::new(),
+            restore_status_of: Vec::new(),
             hooks: Vec::new(),
             fixups: Vec::new(),
         },

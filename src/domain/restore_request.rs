@@ -14,7 +14,7 @@ use super::hook::{HookUse, check_uses};
 use super::identity::SnapshotId;
 use super::path::escape;
 use super::pattern::wrong_name;
-use super::policy::check_kinds;
+use super::policy::{KindPattern, check_kinds};
 use super::selection::{SelectSpec, Selection};
 use super::transform::{Transform, TransformSpec};
 
@@ -47,6 +47,12 @@ pub struct RestoreSpec {
     /// Another answer than `existing` for some kinds; the first entry that names a kind counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existing_for: Vec<ExistingFor>,
+    /// Kinds that get back the status they were saved with, such as `certificates.cert-manager.io`: written after the object,
+    /// through its status subresource where it has one. A controller may write another one at once. The annotation
+    /// `velero.io/restore-status` (`"true"` or `"false"`) of an object says otherwise for it. Mirrors hold no status. Default:
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restore_status_of: Vec<KindPattern>,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
@@ -83,6 +89,7 @@ impl RestoreSpec {
             let wrong = check_kinds("/kinds", &rule.kinds);
             errors.extend(wrong.into_iter().map(|e| e.under(&format!("/existingFor/{index}"))));
         }
+        errors.extend(check_kinds("/restoreStatusOf", &self.restore_status_of));
         errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
         errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
         let mut seen = BTreeSet::new();

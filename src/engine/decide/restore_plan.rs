@@ -13,7 +13,8 @@ use super::draft::{self, PlannedWave, draft};
 use super::prepare::{Cluster, Destination, Mapping};
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
-use crate::domain::object::Resource;
+use crate::domain::object::{Manifest, Resource};
+use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
@@ -31,6 +32,9 @@ pub enum Error {
     /// What the request says about existing objects is wrong.
     #[error("cannot read `existingFor` of the restore request: {0}")]
     Existing(String),
+    /// What the request says about status is wrong.
+    #[error("cannot read `restoreStatusOf` of the restore request: {0}")]
+    Status(String),
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
@@ -77,6 +81,7 @@ pub struct Settings {
     transforms: Vec<Transform>,
     volumes: BTreeMap<String, Volume>,
     served: Vec<Resource>,
+    status_of: KindMatcher,
 }
 
 impl Settings {
@@ -97,8 +102,17 @@ impl Settings {
 
     /// Where the objects go.
     pub fn destination(&self) -> Destination<'_> {
-        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _ } = self;
+        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _, status_of: _ } = self;
         Destination { cluster: *cluster, mapping, transforms, volumes }
+    }
+
+    /// Whether an object gets the status it was saved with: its annotation `velero.io/restore-status` says so, or its kind.
+    pub fn wants_status(&self, kind: &Resource, saved: &Manifest) -> bool {
+        match saved.annotation("velero.io/restore-status") {
+            Some("true") => true,
+            Some("false") => false,
+            _ => self.status_of.matches(&kind.gvk.group, &kind.gvk.kind, &kind.plural),
+        }
     }
 }
 
@@ -132,6 +146,8 @@ pub async fn plan(
         transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
         volumes: survey.volumes.clone(),
         served: survey.discovery.resources.clone(),
+        status_of: KindMatcher::new(&spec.restore_status_of)
+            .map_err(|error| Error::Status(error.to_string()))?,
     };
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };

@@ -46,6 +46,11 @@ impl Recast {
         format!("saved as {}, sent as {}", self.saved.gvk.api_version(), self.to)
     }
 
+    /// Whether fields change as well, so that what was saved of the status may have another form.
+    pub fn changes_fields(&self) -> bool {
+        self.way.as_ref().is_some_and(Way::edits)
+    }
+
     /// The object in the new version.
     ///
     /// # Errors

@@ -12,8 +12,9 @@ use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
+use super::status::restore as restore_status;
 use crate::domain::conflict::Existing;
-use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
 use crate::engine::decide::draft::{PlannedObject, PlannedWave, is_namespace};
 use crate::engine::decide::listing;
@@ -191,7 +192,7 @@ impl<'a> Run<'a> {
     }
 
     async fn write(&self, parcel: Parcel<'a>, before: &HashMap<ObjectKey, Fingerprint>) -> Done<'a> {
-        let Parcel { planned, content } = parcel;
+        let Parcel { planned, content, status } = parcel;
         let failed =
             |reason| Written { action: ObjectAction::Failed, reason: Some(reason), stored: None, live: None };
         if let Some(namespace) = planned.key.namespace.as_ref().filter(|name| self.homeless.contains(*name)) {
@@ -222,7 +223,21 @@ impl<'a> Run<'a> {
                     mode: Mode::Real,
                 };
                 let written = put(self.reach, &order).await;
+                let written = self.with_status(written, &planned.resource, status).await;
                 Done { planned, owners, written: self.with_volume(written, released).await }
+            }
+        }
+    }
+
+    /// Writes the saved status of an object that is as it was saved.
+    async fn with_status(&self, written: Written, resource: &Resource, status: Option<Json>) -> Written {
+        let Some(status) = status.filter(|_| is_as_saved(written.action)) else { return written };
+        let Some(now) = written.stored.as_ref().or(written.live.as_ref()) else { return written };
+        match restore_status(self.reach, resource, now, &status).await {
+            Ok(()) => written,
+            Err(why) => {
+                let reason = Some(format!("written, but without {why}"));
+                Written { action: ObjectAction::Failed, reason, ..written }
             }
         }
     }

@@ -100,7 +100,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     async fn object(&self, parcel: Parcel<'_>) -> PreviewedObject {
-        let Parcel { planned, content } = parcel;
+        let Parcel { planned, content, status } = parcel;
         let key = planned.key.clone();
         let plain = |action, reason: Option<String>| PreviewedObject {
             report: ObjectReport { key: key.clone(), action, reason },
@@ -114,9 +114,10 @@ impl Trial<'_> {
         let kept =
             kept.map(|released| format!("its released volume {} is kept for it again", released.volume));
         let recast = planned.recast.as_ref().map(Recast::note);
+        let status = status.map(|_| "its saved status is written too".to_owned());
         if let Some(after) = &planned.after {
             let early = format!("the server cannot check it yet: {after} comes earlier in this plan");
-            let told: Vec<String> = [early].into_iter().chain(kept).chain(recast).collect();
+            let told: Vec<String> = [early].into_iter().chain(kept).chain(recast).chain(status).collect();
             return plain(ObjectAction::Created, Some(told.join("; ")));
         }
         let live = match self.live(&planned.resource, &key).await {
@@ -137,7 +138,9 @@ impl Trial<'_> {
             mode: Mode::DryRun,
         };
         let Written { action, reason, stored, live: _ } = put(self.reach, &order).await;
-        let told: Vec<String> = reason.or(kept).into_iter().chain(recast).collect();
+        let written = !matches!(action, ObjectAction::Skipped | ObjectAction::Failed);
+        let also = recast.into_iter().chain(status.filter(|_| written));
+        let told: Vec<String> = reason.or(kept).into_iter().chain(also).collect();
         let reason = (!told.is_empty()).then(|| told.join("; "));
         let stored = match (action, stored) {
             (ObjectAction::Skipped, None) => self.updated(&order).await,
