@@ -26,10 +26,12 @@ mod scenarios {
     pub mod fixups;
     pub mod formats;
     pub mod journal;
+    pub mod items;
     pub mod locations;
     pub mod mapping;
     pub mod owners;
     pub mod restore;
+    pub mod versions;
 }
 
 use support::parts::{Need, Parts};
@@ -83,6 +85,8 @@ fn all() -> Vec<Scenario> {
         scenarios::restore::all(),
         scenarios::mapping::all(),
         scenarios::owners::all(),
+        scenarios::items::all(),
+        scenarios::versions::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),

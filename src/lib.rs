@@ -7,6 +7,7 @@ pub mod domain {
     pub mod duration; // how long
     pub mod identity; // names of snapshots, policies, clusters
     pub mod object; // an object of the cluster, unstructured
+    pub mod version; // versions of its API
     pub mod path; // where in an object
     pub mod cel; // a condition on an object
     pub mod field; // what is wrong with one field
@@ -72,6 +73,7 @@ pub mod engine {
     }
     /// To what may be kept and shown.
     pub mod clean {
+        pub mod newer; // forms of newer versions
         pub mod rewrite; // changes that data cannot say
         pub mod sanitize; // what is stored of an object
         pub mod hide; // what nobody may see
@@ -122,10 +124,12 @@ pub mod engine {
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
         pub mod waves; // in which order
+        pub mod definition; // what a definition adds
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
         pub mod survey; // what the cluster is like
         pub mod choose; // which objects are meant
+        pub mod versions; // which version is sent
         pub mod draft; // into waves
         pub mod surplus; // what the snapshot does not have
         pub mod restore_plan; // all that is decided before
@@ -140,6 +144,7 @@ pub mod engine {
         pub mod window; // how many writes at the same time
         pub mod webhooks; // that do not answer
         pub mod put; // one write
+        pub mod status; // what its controller said of it
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids

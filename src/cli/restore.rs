@@ -204,6 +204,7 @@ async fn prepare(
     let named = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");
     let state = states::at(&search, &spec.from.location, pinned.unwrap_or(named)).await?.state;
     let catalog = Arc::new(repository::catalog(set)?);
+    let survey = survey.for_state(&state, reach).await;
     let mut plan = restore_plan::plan(&state, spec, &catalog, &survey).await.map_err(|e| refused(&e))?;
     refuse_empty(&plan, wanted)?;
     if spec.prune {
@@ -237,6 +238,7 @@ fn refused(error: &restore_plan::Error) -> Failure {
         | restore_plan::Error::Existing(_)
         | restore_plan::Error::Children(_)
         | restore_plan::Error::Wave(..)
+        | restore_plan::Error::Status(_)
         | restore_plan::Error::Transform(..)
         | restore_plan::Error::Hooks => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),

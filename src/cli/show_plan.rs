@@ -33,13 +33,14 @@ impl Shown {
         self.plan.surplus.as_ref().map_or(0, |surplus| surplus.objects.len())
     }
 
-    /// Whether carrying it out would change nothing.
+    /// Whether carrying it out would change nothing, and nothing of it cannot be carried out.
     pub fn changes_nothing(&self) -> bool {
         let count = |action| self.preview.count(action);
         let writes =
             [ObjectAction::Created, ObjectAction::Updated, ObjectAction::Recreated, ObjectAction::Failed];
         let acts: usize = writes.into_iter().map(count).sum::<usize>() + self.deletions();
-        acts == 0 && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
+        let lost = self.plan.left_out.iter().any(|object| object.action == ObjectAction::Failed);
+        acts == 0 && !lost && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
     }
 }
 

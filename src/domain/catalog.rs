@@ -60,6 +60,10 @@ pub struct RuleSpec {
     /// What a restore leaves out or changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreRule>,
+    /// Ways from versions that clusters no longer serve to newer ones. They count for all objects of the kinds, whatever
+    /// `when` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionSpec>,
     /// Wave in which a restore applies the objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wave: Option<String>,
@@ -134,6 +138,42 @@ pub struct RestoreRule {
     pub never_recreate: Option<String>,
 }
 
+/// A way from one version of a kind to another, for objects that were saved in a version which the cluster does not serve.
+///
+/// The steps are taken in the order of the fields here, after every other change of the object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VersionSpec {
+    /// `apiVersion`s that were saved, such as `policy/v1beta1`.
+    #[schemars(length(min = 1))]
+    pub from: Vec<String>,
+    /// `apiVersion` that is sent, such as `policy/v1`. Its group may be another one.
+    pub to: String,
+    /// Fields that have another name now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rename: Vec<RenameField>,
+    /// Named rewriters of the program, for what data cannot say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrite: Vec<Rewriter>,
+    /// Fields that the new version does not have: JSON pointers, each segment may hold the glob `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// What the old version took an absent field for, where the new one takes it for something else: set where the field is
+    /// absent and its parent is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<SetField>,
+}
+
+/// A field and its new name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenameField {
+    /// JSON pointer, each segment but the last may hold the glob `*`.
+    pub path: String,
+    /// What the last segment becomes.
+    pub to: String,
+}
+
 /// A field and its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -165,6 +205,20 @@ pub enum Rewriter {
     NamespaceSelectors,
     /// Drops `volumeName` of a claim whose volume is neither restored nor there, or another claim's, so that a new volume is provisioned.
     ClaimVolume,
+    /// Puts the backends of an `Ingress` of `v1beta1` into the form of `networking.k8s.io/v1`.
+    IngressBackends,
+    /// Puts the metrics of a `HorizontalPodAutoscaler` of `autoscaling/v2beta1` into the form of `autoscaling/v2`.
+    AutoscalerMetrics,
+    /// Drops an empty selector of a `PodDisruptionBudget`: it meant no pod in `policy/v1beta1`, and means every pod in `policy/v1`.
+    EmptySelector,
+    /// Gives a workload without a selector the labels of its template, as the API groups before `apps/v1` did.
+    SelectorOfTemplate,
+    /// Keeps node and zone of an `EndpointSlice` of `discovery.k8s.io/v1beta1`, where `v1` has fields for them.
+    EndpointTopology,
+    /// Puts what a `CustomResourceDefinition` of `apiextensions.k8s.io/v1beta1` says of all versions into each of them.
+    DefinitionVersions,
+    /// Puts the requests of a resource claim of `resource.k8s.io/v1beta1` into the form of `v1`.
+    ExactRequests,
 }
 
 /// What the next wave waits for: kstatus, or a CEL expression over `object`.

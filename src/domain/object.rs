@@ -70,6 +70,11 @@ impl Resource {
         }
     }
 
+    /// Whether the server serves it in this version.
+    pub fn serves(&self, version: &str) -> bool {
+        self.gvk.version == version || self.served.iter().any(|v| v == version)
+    }
+
     /// Whether the server offers this verb.
     pub fn can(&self, verb: &str) -> bool {
         self.verbs.iter().any(|v| v == verb)
@@ -366,7 +371,6 @@ mod tests {
     fn manifest(value: Json) -> Manifest {
         Manifest::parse(value).unwrap()
     }
-
     #[test]
     fn an_object_is_named_by_group_kind_and_place() {
         let web = manifest(
@@ -374,8 +378,8 @@ mod tests {
         );
         assert_eq!(web.key().to_string(), "Deployment.apps shop/web");
         assert_eq!(web.gvk().to_string(), "apps/v1 Deployment");
-        let ns = manifest(json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}));
-        assert_eq!(ns.key().to_string(), "Namespace shop");
+        let ns = json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}});
+        assert_eq!(manifest(ns).key().to_string(), "Namespace shop");
     }
 
     #[test]

@@ -61,6 +61,28 @@ impl FieldPath {
         set(&self.segments, value, to)
     }
 
+    /// As [`set`](Self::set), but leaves alone what is there.
+    pub fn fill(&self, value: &mut Json, with: &Json) {
+        let Some((Segment::Name(name), parents)) = self.segments.split_last() else { return };
+        each(parents, value, &mut |parent| {
+            if let Some(map) = parent.as_object_mut() {
+                map.entry(name).or_insert_with(|| with.clone());
+            }
+        });
+    }
+
+    /// Gives the fields another name, where there is none of that name yet.
+    pub fn rename(&self, value: &mut Json, to: &str) {
+        let Some((Segment::Name(name), parents)) = self.segments.split_last() else { return };
+        each(parents, value, &mut |parent| {
+            if let Some(map) = parent.as_object_mut().filter(|map| !map.contains_key(to))
+                && let Some(field) = map.shift_remove(name)
+            {
+                map.insert(to.to_owned(), field);
+            }
+        });
+    }
+
     /// Hands every field at this path to a function.
     pub fn each(&self, value: &mut Json, then: &mut dyn FnMut(&mut Json)) {
         each(&self.segments, value, then);
@@ -301,6 +323,23 @@ mod tests {
         let mut other = json!({"spec":{}});
         assert_eq!(path.set(&mut other, &json!("None")), 0);
         assert_eq!(other.to_string(), r#"{"spec":{}}"#);
+    }
+
+    #[test]
+    fn a_field_is_filled_in_or_renamed_only_where_nothing_is_in_its_place() {
+        let mut value = json!({"webhooks":[{"name":"a"},{"name":"b","timeoutSeconds":5}]});
+        FieldPath::parse("/webhooks/*/timeoutSeconds").unwrap().fill(&mut value, &json!(30));
+        assert_eq!(
+            value.to_string(),
+            r#"{"webhooks":[{"name":"a","timeoutSeconds":30},{"name":"b","timeoutSeconds":5}]}"#
+        );
+        let path = FieldPath::parse("/spec/backend").unwrap();
+        let mut value = json!({"spec":{"backend":1}});
+        path.rename(&mut value, "defaultBackend");
+        assert_eq!(value.to_string(), r#"{"spec":{"defaultBackend":1}}"#);
+        let mut value = json!({"spec":{"backend":1,"defaultBackend":2}});
+        path.rename(&mut value, "defaultBackend");
+        assert_eq!(value.to_string(), r#"{"spec":{"backend":1,"defaultBackend":2}}"#);
     }
 
     #[test]

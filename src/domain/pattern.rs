@@ -15,7 +15,7 @@ pub struct BadPattern {
 }
 
 /// Groups of Kubernetes itself, whose resources may be named without their group.
-const OWN_GROUPS: [&str; 16] = [
+const OWN_GROUPS: [&str; 17] = [
     "",
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
@@ -26,6 +26,7 @@ const OWN_GROUPS: [&str; 16] = [
     "certificates.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
+    "extensions",
     "networking.k8s.io",
     "node.k8s.io",
     "policy",

@@ -68,6 +68,12 @@ pub struct RestoreSpec {
     /// volumes and claims. `restore plan` shows them; `restore apply` deletes only with `--yes`. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prune: bool,
+    /// Kinds that get back the status they were saved with, such as `certificates.cert-manager.io`: written after the object,
+    /// through its status subresource where it has one. A controller may write another one at once. The annotation
+    /// `velero.io/restore-status` (`"true"` or `"false"`) of an object says otherwise for it. Mirrors hold no status. Default:
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restore_status_of: Vec<KindPattern>,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
@@ -161,6 +167,7 @@ impl RestoreSpec {
         for (index, rule) in self.finalizers.iter().enumerate() {
             errors.extend(rule.check().into_iter().map(|e| e.under(&format!("/finalizers/{index}"))));
         }
+        errors.extend(check_kinds("/restoreStatusOf", &self.restore_status_of));
         errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
         errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
         let mut seen = BTreeSet::new();

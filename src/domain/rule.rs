@@ -2,7 +2,7 @@
 //!
 //! In: `RuleSpec` · Out: `Rule`, or every field that is wrong · Touches: nothing
 
-use super::catalog::{MirrorRule, ReadyRule, RestoreRule, Rewriter, RuleSpec};
+use super::catalog::{MirrorRule, ReadyRule, RestoreRule, Rewriter, RuleSpec, VersionSpec};
 use super::cel::{EvalError, Expression};
 use super::duration::Duration;
 use super::field::FieldError;
@@ -28,6 +28,8 @@ pub struct Rule {
     pub mirror: Option<Edit>,
     /// What happens to them on the way back into a cluster.
     pub restore: Option<Edit>,
+    /// Ways to other versions of the kinds.
+    pub ways: Vec<Way>,
     /// Name of their wave.
     pub wave: Option<String>,
     /// What the next wave waits for.
@@ -63,6 +65,31 @@ pub struct Edit {
     pub merge_existing: Option<bool>,
     /// Why one that exists is never deleted to make way for it.
     pub never_recreate: Option<String>,
+}
+
+/// A way from one version of a kind to another: renamed first, then rewritten, dropped, filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Way {
+    /// `apiVersion`s that were saved.
+    pub from: Vec<String>,
+    /// `apiVersion` that is sent.
+    pub to: String,
+    /// Fields and their new names.
+    pub rename: Vec<(FieldPath, String)>,
+    /// Changes by name.
+    pub rewrite: Vec<Rewriter>,
+    /// Fields that the new version does not have.
+    pub drop: Vec<FieldPath>,
+    /// Values of fields that are absent.
+    pub defaults: Vec<(FieldPath, Json)>,
+}
+
+impl Way {
+    /// Whether anything but `apiVersion` may change.
+    pub fn edits(&self) -> bool {
+        let Self { from: _, to: _, rename, rewrite, drop, defaults } = self;
+        !(rename.is_empty() && rewrite.is_empty() && drop.is_empty() && defaults.is_empty())
+    }
 }
 
 /// What the next wave waits for.
@@ -113,6 +140,7 @@ impl Rule {
             never: spec.never.clone(),
             mirror: spec.mirror.as_ref().map(|m| reader.mirror(m)),
             restore: spec.restore.as_ref().map(|r| reader.restore(r)),
+            ways: spec.versions.iter().enumerate().map(|(index, way)| reader.way(index, way)).collect(),
             wave: spec.wave.clone(),
             ready: spec.ready.as_ref().map(|r| reader.ready(r)),
             page_size: spec.page_size,
@@ -154,6 +182,40 @@ impl FieldReader {
         numbered
             .filter_map(|(i, text)| self.take(&format!("{pointer}/{i}"), FieldPath::parse(text)))
             .collect()
+    }
+
+    fn way(&mut self, index: usize, spec: &VersionSpec) -> Way {
+        let VersionSpec { from, to, rename, rewrite, drop, defaults } = spec;
+        let at = |field: &str| format!("/versions/{index}/{field}");
+        if from.is_empty() {
+            self.wrong(&at("from"), "needs at least one apiVersion");
+        }
+        for (field, text) in from.iter().map(|text| ("from", text)).chain([("to", to)]) {
+            if text.is_empty() || text.split('/').count() > 2 || text.contains(char::is_whitespace) {
+                self.wrong(&at(field), "must be an apiVersion such as `policy/v1`");
+            }
+        }
+        let renamed = rename.iter().enumerate().filter_map(|(number, field)| {
+            let path = self.named(&format!("{}/{number}/path", at("rename")), &field.path)?;
+            Some((path, field.to.clone()))
+        });
+        let rename = renamed.collect();
+        let filled = defaults.iter().enumerate().filter_map(|(number, field)| {
+            let path = self.named(&format!("{}/{number}/path", at("defaults")), &field.path)?;
+            Some((path, field.value.clone()))
+        });
+        let defaults = filled.collect();
+        let drop = self.paths(&at("drop"), drop);
+        Way { from: from.clone(), to: to.clone(), rename, rewrite: rewrite.clone(), drop, defaults }
+    }
+
+    /// A path to a field that may not be there yet, so that its name must be plain.
+    fn named(&mut self, pointer: &str, text: &str) -> Option<FieldPath> {
+        if text.rsplit('/').next().is_some_and(|last| last.contains('*')) {
+            self.wrong(pointer, "must end in the plain name of a field");
+            return None;
+        }
+        self.take(pointer, FieldPath::parse(text))
     }
 
     fn mirror(&mut self, spec: &MirrorRule) -> Edit {

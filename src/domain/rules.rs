@@ -10,15 +10,16 @@ use serde::Deserialize;
 use super::catalog::{CatalogSpec, WaveSpec};
 use super::field::{FieldError, closest};
 use super::object::{Manifest, Resource};
-use super::rule::{Edit, Ready, Rule, Unclear};
+use super::rule::{Edit, Ready, Rule, Unclear, Way};
 
 /// The built-in catalog, in the order in which its rules count.
-pub const FILES: [(&str, &str); 6] = [
+pub const FILES: [(&str, &str); 7] = [
     ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
     ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
     ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
     ("kubernetes.yaml", include_str!("../../policies/catalog/kubernetes.yaml")),
     ("mappings.yaml", include_str!("../../policies/catalog/mappings.yaml")),
+    ("versions.yaml", include_str!("../../policies/catalog/versions.yaml")),
     ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
 ];
 
@@ -243,6 +244,16 @@ impl<'c> KindRules<'c> {
             }
         }
         Ok(edits)
+    }
+
+    /// Ways from this version of the kind to others; of those between the same versions the last one counts.
+    pub fn ways(&self, from: &str) -> Vec<&'c Way> {
+        let mut ways: BTreeMap<&str, &Way> = BTreeMap::new();
+        let mine = self.rules.iter().flat_map(|rule| &rule.ways);
+        ways.extend(
+            mine.filter(|way| way.from.iter().any(|one| one == from)).map(|way| (way.to.as_str(), way)),
+        );
+        ways.into_values().collect()
     }
 
     /// Position of the object's wave in [`Catalog::waves`]. Needs its outline only: see [`Manifest::outline`].

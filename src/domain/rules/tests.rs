@@ -115,7 +115,8 @@ rules:
 - {name: a, kinds: []}
 - {name: b, kinds: [apps/v1], when: 'object.spec.x ==', pageSize: 0}
 - {name: c, kinds: ['*'], mirror: {drop: [spec, /kind]}, restore: {set: [{path: '/a~', value: 1}]}, wave: claim}
-- {name: d, kinds: [pods], ready: {cel: 'pod.x'}}",
+- {name: d, kinds: [pods], ready: {cel: 'pod.x'}}
+- {name: e, kinds: [pods], versions: [{from: [], to: a b, rename: [{path: '/spec/*', to: x}], defaults: [{path: spec, value: 1}]}]}",
     )
     .unwrap_err();
     insta::assert_snapshot!(told, @r#"
@@ -132,7 +133,27 @@ rules:
     /shop/rules/2/mirror/drop/1: the field path "/kind" would remove the identity of the object
     /shop/rules/2/restore/set/0/path: in a field path ~ is written ~0 and / is written ~1: "/a~"
     /shop/rules/3/ready/cel: unknown variable "pod" in a CEL expression; the object is called `object`
+    /shop/rules/4/versions/0/from: needs at least one apiVersion
+    /shop/rules/4/versions/0/to: must be an apiVersion such as `policy/v1`
+    /shop/rules/4/versions/0/rename/0/path: must end in the plain name of a field
+    /shop/rules/4/versions/0/defaults/0/path: a field path is a JSON pointer such as /spec/replicas, not "spec"
     "#);
+}
+
+#[test]
+fn a_policy_repository_adds_a_way_between_versions_and_replaces_a_built_in_one() {
+    let catalog = user(
+        "rules:
+- {name: mine, kinds: [widgets.example.org], versions: [{from: [example.org/v1], to: example.org/v2, drop: [/spec/old]}]}
+- {name: again, kinds: [cronjobs], versions: [{from: [batch/v1beta1], to: batch/v1, drop: [/spec/timeZone]}]}",
+    )
+    .unwrap();
+    let widgets = catalog.kind(&resource("example.org/v1", "Widget", "widgets"));
+    assert_eq!(widgets.ways("example.org/v1")[0].to, "example.org/v2");
+    assert!(widgets.ways("example.org/v2").is_empty());
+    let jobs = catalog.kind(&resource("batch/v1beta1", "CronJob", "cronjobs"));
+    let ways = jobs.ways("batch/v1beta1");
+    assert!(ways.len() == 1 && ways[0].edits(), "the last way between two versions counts");
 }
 
 #[test]

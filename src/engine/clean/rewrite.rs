@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::newer::{self, list};
 use crate::domain::catalog::Rewriter;
 use crate::domain::object::{Json, JsonMap};
 
@@ -40,11 +41,18 @@ pub fn rewrite(rewriter: Rewriter, object: &mut Json, around: &Surroundings<'_>)
         Rewriter::ServiceNodePorts => service_node_ports(object),
         Rewriter::PodTokenVolumes => pod_token_volumes(object),
         Rewriter::ServiceAccountTokens => service_account_tokens(object),
-        Rewriter::CrdPreserveUnknownFields => crd_preserve_unknown_fields(object),
+        Rewriter::CrdPreserveUnknownFields => newer::preserve_unknown_fields(object),
         Rewriter::WebhookSideEffects => webhook_side_effects(object),
         Rewriter::SubjectNamespaces => subject_namespaces(object, around),
         Rewriter::NamespaceSelectors => namespace_selectors(object, around),
         Rewriter::ClaimVolume => claim_volume(object, around),
+        Rewriter::IngressBackends => newer::ingress_backends(object),
+        Rewriter::AutoscalerMetrics => newer::autoscaler_metrics(object),
+        Rewriter::EmptySelector => newer::empty_selector(object),
+        Rewriter::SelectorOfTemplate => newer::selector_of_template(object),
+        Rewriter::EndpointTopology => newer::endpoint_topology(object),
+        Rewriter::DefinitionVersions => newer::definition_versions(object),
+        Rewriter::ExactRequests => newer::exact_requests(object),
     }
 }
 
@@ -149,23 +157,6 @@ fn service_account_tokens(object: &mut Json) {
     }
 }
 
-/// Says in the schema what a flag of `apiextensions.k8s.io/v1beta1` said. As velero.io/crd-preserve-fields.
-fn crd_preserve_unknown_fields(object: &mut Json) {
-    let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) else { return };
-    if spec.get("preserveUnknownFields") != Some(&Json::Bool(true)) {
-        return;
-    }
-    spec.insert("preserveUnknownFields".into(), Json::Bool(false));
-    for version in list(spec.get_mut("versions")).filter_map(Json::as_object_mut) {
-        let schema = version.entry("schema").or_insert_with(|| json!({}));
-        let Some(schema) = schema.as_object_mut() else { continue };
-        let root = schema.entry("openAPIV3Schema").or_insert_with(|| json!({"type": "object"}));
-        if let Some(root) = root.as_object_mut() {
-            root.insert("x-kubernetes-preserve-unknown-fields".into(), Json::Bool(true));
-        }
-    }
-}
-
 /// Replaces side effects that only `v1beta1` knew. As velero.io/admission-webhook-configuration.
 fn webhook_side_effects(object: &mut Json) {
     for webhook in list(object.get_mut("webhooks")).filter_map(Json::as_object_mut) {
@@ -236,10 +227,6 @@ fn claim_volume(object: &mut Json, around: &Surroundings<'_>) {
 
 fn name(value: &Json) -> &str {
     value.get("name").and_then(Json::as_str).unwrap_or_default()
-}
-
-fn list(value: Option<&mut Json>) -> impl Iterator<Item = &mut Json> {
-    value.and_then(Json::as_array_mut).into_iter().flatten()
 }
 
 /// Keeps the list elements for which the test is true; a list that is empty afterwards goes.

@@ -4,15 +4,16 @@
 //!
 //! In: `State`, selection, catalog · Out: `Chosen` · Touches: what the state is read from
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::definition::{Definition, definition};
 use super::owners::RulesByKind;
 use super::prepare::{self, Destination, Preparation, prepare};
-use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::related::{self, Related};
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::rules::Catalog;
@@ -59,15 +60,6 @@ pub struct Taken {
     pub owners: Vec<OwnerReference>,
     /// What the reader should know of it.
     pub notes: Vec<String>,
-}
-
-/// A kind that a restored definition adds.
-#[derive(Clone, Debug)]
-pub struct Definition {
-    /// Name of the `CustomResourceDefinition`.
-    pub name: String,
-    /// The kind.
-    pub resource: Resource,
 }
 
 /// Reads what may be meant and decides.
@@ -212,32 +204,6 @@ impl Run<'_> {
     fn leave(&mut self, key: ObjectKey, action: ObjectAction, reason: String) {
         self.chosen.left.push(ObjectReport { key, action, reason: Some(reason) });
     }
-}
-
-/// The kind that a `CustomResourceDefinition` adds, in every version it serves.
-fn definition(object: &Manifest) -> Option<Definition> {
-    let gvk = object.gvk();
-    if gvk.group != "apiextensions.k8s.io" || gvk.kind != "CustomResourceDefinition" {
-        return None;
-    }
-    let text = |pointer: &str| object.at(pointer).and_then(Json::as_str);
-    let versions = object.at("/spec/versions").and_then(Json::as_array)?;
-    let served = versions.iter().filter(|version| version.get("served") == Some(&Json::Bool(true)));
-    let served: BTreeSet<String> =
-        served.filter_map(|version| version.get("name")?.as_str().map(Into::into)).collect();
-    let gvk = Gvk {
-        group: text("/spec/group")?.into(),
-        version: served.first()?.clone(),
-        kind: text("/spec/names/kind")?.into(),
-    };
-    let resource = Resource {
-        gvk,
-        plural: text("/spec/names/plural")?.into(),
-        namespaced: text("/spec/scope") == Some("Namespaced"),
-        verbs: Vec::new(),
-        served: served.into_iter().collect(),
-    };
-    Some(Definition { name: object.name().into(), resource })
 }
 
 /// An error and all its causes in one line.

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::choose::{Chosen, Definition, Taken};
+use super::choose::{Chosen, Taken};
+use super::definition::Definition;
 use super::owners::{Member, Verdict, owners};
 use super::survey::Survey;
+use super::versions::{self, Offer, Recast, best, labels_only};
 use super::waves::waves;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::object::{Gvk, ObjectKey, Resource};
 use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::domain::rule::Ready;
+use crate::domain::rule::{Ready, Way};
 use crate::domain::rules::Catalog;
 use crate::engine::saved::open::{State, StateEntry};
 
@@ -60,6 +62,16 @@ pub struct PlannedObject {
     /// What happens to an object that exists.
     #[serde(skip)]
     pub existing: Existing,
+    /// How it becomes one of the version it is sent in, where that is not the one it was saved in.
+    #[serde(skip)]
+    pub recast: Option<Recast>,
+}
+
+impl PlannedObject {
+    /// The kind that rules and conditions go by: as it was saved.
+    pub fn saved_as(&self) -> &Resource {
+        self.recast.as_ref().map_or(&self.resource, |recast| &recast.saved)
+    }
 }
 
 /// Where the objects go.
@@ -85,6 +97,24 @@ struct Drafted<'a> {
     entry: Option<(usize, &'a StateEntry)>,
     resource: Arc<Resource>,
     new_kind: bool,
+    recast: Option<Recast>,
+}
+
+/// As what an object is sent.
+struct Placed {
+    resource: Resource,
+    definition: Option<String>,
+    recast: Option<Recast>,
+}
+
+impl Placed {
+    fn as_saved(gvk: &Gvk, kind: &Resource, definition: Option<&str>) -> Result<Self, String> {
+        if definition.is_none() && !kind.can("create") {
+            return Err("the API server lets nobody create objects of this kind".to_owned());
+        }
+        let resource = Resource { gvk: gvk.clone(), ..kind.clone() };
+        Ok(Self { resource, definition: definition.map(str::to_owned), recast: None })
+    }
 }
 
 impl Drafted<'_> {
@@ -127,74 +157,128 @@ impl<'a> Draft<'a> {
         let Chosen { taken, left, unselected: _, definitions } = chosen;
         self.left = left;
         let mut objects = Vec::new();
-        let mut seen: BTreeSet<ObjectKey> = BTreeSet::new();
+        let mut placed = Vec::new();
         for one in taken {
-            let saved = &self.state.entries[one.at].key;
             match self.place(&one, &definitions) {
-                Err(reason) => self.leave(saved, ObjectAction::Failed, reason),
-                Ok(_) if !seen.insert(one.key.clone()) => {
-                    let reason =
-                        format!("another object becomes {} too, through `namespaceMapping`", one.key);
-                    self.leave(saved, ObjectAction::Failed, reason);
-                }
-                Ok((resource, definition)) => objects.push(Drafted {
-                    key: one.key,
-                    notes: one.notes,
-                    after: definition.map(|name| format!("CustomResourceDefinition {name}")),
-                    entry: Some((one.at, &self.state.entries[one.at])),
-                    new_kind: definition.is_some(),
-                    resource,
-                }),
+                Err(reason) => self.leave(&self.saved(&one).key.clone(), ObjectAction::Failed, reason),
+                Ok(place) => placed.push((one, place)),
             }
         }
+        // An older API server shows one object under two groups: the one that is sent as it was saved counts.
+        placed.sort_by_key(|(_, place)| place.recast.is_some());
+        let mut seen: BTreeMap<ObjectKey, Option<&str>> = BTreeMap::new();
+        for (one, Placed { resource, definition, recast }) in placed {
+            let entry = self.saved(&one);
+            let key = ObjectKey { group: resource.gvk.group.clone(), ..one.key };
+            let uid = entry.uid.as_deref();
+            if let Some(other) = seen.get(&key) {
+                let (action, reason) = if uid.is_some() && *other == uid {
+                    (
+                        ObjectAction::Skipped,
+                        format!("it is {key}, which is restored, under another API group"),
+                    )
+                } else {
+                    let by = if recast.is_some() { "its new version" } else { "`namespaceMapping`" };
+                    (ObjectAction::Failed, format!("another object becomes {key} too, through {by}"))
+                };
+                self.leave(&entry.key, action, reason);
+                continue;
+            }
+            seen.insert(key.clone(), uid);
+            let notes = one.notes.into_iter().chain(recast.as_ref().map(Recast::note)).collect();
+            objects.push(Drafted {
+                key,
+                notes,
+                after: definition.as_ref().map(|name| format!("CustomResourceDefinition {name}")),
+                entry: Some((one.at, entry)),
+                new_kind: definition.is_some(),
+                resource: Arc::new(resource),
+                recast,
+            });
+        }
+        objects.sort_by_key(|object| object.entry.map(|(at, _)| at));
         objects
     }
 
-    /// The kind an object is sent as, and the definition that adds it first.
-    fn place<'d>(
-        &self,
-        one: &Taken,
-        definitions: &'d [Definition],
-    ) -> Result<(Arc<Resource>, Option<&'d str>), String> {
+    fn saved(&self, one: &Taken) -> &'a StateEntry {
+        &self.state.entries[one.at]
+    }
+
+    /// The kind an object is sent as, the definition that adds it first, and how it becomes one of another version.
+    fn place(&self, one: &Taken, definitions: &[Definition]) -> Result<Placed, String> {
         let Gvk { group, version, kind } = &one.gvk;
-        if let Some(served) = self.served.get(&(group.as_str(), kind.as_str())) {
-            if !served.served.contains(version) && served.gvk.version != *version {
-                let known = served.served.join(", ");
-                return Err(format!(
-                    "the cluster does not serve {} of this kind, only {known}",
-                    one.gvk.api_version()
-                ));
-            }
-            if !served.can("create") {
-                return Err("the API server lets nobody create objects of this kind".to_owned());
-            }
-            return Ok((Arc::new(Resource { gvk: one.gvk.clone(), ..(*served).clone() }), None));
+        let served = self.kind(group, kind);
+        if let Some(served) = served.filter(|served| served.serves(version)) {
+            return Placed::as_saved(&one.gvk, served, None);
         }
         let fits = |d: &&Definition| d.resource.gvk.group == *group && d.resource.gvk.kind == *kind;
-        if let Some(definition) = definitions.iter().find(fits) {
-            if !definition.resource.served.contains(version) {
-                let known = definition.resource.served.join(", ");
-                return Err(format!(
-                    "its definition {} does not serve {version}, only {known}",
-                    definition.name
-                ));
-            }
-            let resource = Resource { gvk: one.gvk.clone(), ..definition.resource.clone() };
-            return Ok((Arc::new(resource), Some(&definition.name)));
+        let definition = definitions.iter().find(fits);
+        if let Some(definition) = definition.filter(|d| served.is_none() && d.resource.serves(version)) {
+            return Placed::as_saved(&one.gvk, &definition.resource, Some(&definition.name));
         }
-        let broken = self
-            .cluster
-            .survey
-            .discovery
-            .broken
-            .iter()
-            .find(|(version, _)| Gvk::new(version, "").group == *group);
-        Err(match broken {
-            Some((version, reason)) => format!("the cluster's {version} cannot be discovered: {reason}"),
-            None => {
-                format!("the cluster does not serve {}, and this restore brings no definition of it", one.gvk)
+        let (offers, wrong) = self.offers(one, served, definition);
+        let saved = Resource { gvk: one.gvk.clone(), ..(*self.saved(one).resource).clone() };
+        if let Some(offer) = best(&one.gvk, &saved.served, &offers) {
+            let recast = Recast::new(saved, offer);
+            let placed = Placed::as_saved(&offer.resource.gvk, &offer.resource, offer.definition.as_deref());
+            return placed.map(|placed| Placed { recast: Some(recast), ..placed });
+        }
+        let known = served.or(definition.map(|d| &d.resource)).map(|kind| kind.served.as_slice());
+        Err(known.map_or_else(
+            || self.unknown(&one.gvk),
+            |known| versions::no_way(&one.gvk, known, wrong.as_deref()),
+        ))
+    }
+
+    /// Versions that are served and known to take the object, and the webhook that alone could make it fit others.
+    fn offers(
+        &self,
+        one: &Taken,
+        served: Option<&Resource>,
+        definition: Option<&Definition>,
+    ) -> (Vec<Offer>, Option<String>) {
+        let saved = Resource { gvk: one.gvk.clone(), ..(*self.saved(one).resource).clone() };
+        let rules = self.cluster.catalog.kind(&saved);
+        let offer =
+            |kind: &Resource, version: &str, way: Option<&Way>, definition: Option<&Definition>| Offer {
+                resource: Resource {
+                    gvk: Gvk { version: version.to_owned(), ..kind.gvk.clone() },
+                    ..kind.clone()
+                },
+                way: way.cloned(),
+                definition: definition.map(|d| d.name.clone()),
+            };
+        let mut offers = Vec::new();
+        for way in rules.ways(&one.gvk.api_version()) {
+            let to = Gvk::new(&way.to, &one.gvk.kind);
+            let there = self.kind(&to.group, &to.kind).filter(|kind| kind.serves(&to.version));
+            offers.extend(there.map(|kind| offer(kind, &to.version, Some(way), None)));
+        }
+        let Some(kind) = served.or(definition.map(|d| &d.resource)) else { return (offers, None) };
+        let brought = if served.is_some() { None } else { definition };
+        let named = kind.full_name();
+        let known = self.cluster.survey.definitions.iter().filter(|d| d.name == named);
+        let known: Vec<&Definition> = known.chain(definition).collect();
+        match labels_only(&known) {
+            Ok(()) => {
+                offers.extend(kind.served.iter().map(|version| offer(kind, version, None, brought)));
+                (offers, None)
             }
-        })
+            Err(webhook) => (offers, webhook),
+        }
+    }
+
+    fn kind(&self, group: &str, kind: &str) -> Option<&'a Resource> {
+        self.served.get(&(group, kind)).copied()
+    }
+
+    /// Why nothing can be sent of a kind that the cluster does not know.
+    fn unknown(&self, gvk: &Gvk) -> String {
+        let mut broken = self.cluster.survey.discovery.broken.iter();
+        match broken.find(|(version, _)| Gvk::new(version, "").group == gvk.group) {
+            Some((version, reason)) => format!("the cluster's {version} cannot be discovered: {reason}"),
+            None => format!("the cluster does not serve {gvk}, and this restore brings no definition of it"),
+        }
     }
 
     /// Leaves out what comes back by itself, because its controller does.
@@ -241,6 +325,7 @@ impl<'a> Draft<'a> {
             entry: None,
             resource: Arc::new((*kind).clone()),
             new_kind: false,
+            recast: None,
         }));
     }
 
@@ -273,11 +358,11 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
         let members = wave.members.into_iter();
         let mut wave_objects: Vec<PlannedObject> = members
             .filter_map(|at| {
-                let Drafted { key, notes, after, entry, resource, new_kind } = objects[at].take()?;
+                let Drafted { key, notes, after, entry, resource, new_kind, recast } = objects[at].take()?;
                 let entry = entry.map(|(entry, _)| entry);
                 let ready = awaited.remove(&at).and_then(|ready| wait(ready, cluster.waits.get(&wave.name)));
                 let existing = rules.of(&resource);
-                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing })
+                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing, recast })
             })
             .collect();
         wave_objects.sort_by(|a, b| a.key.cmp(&b.key));
@@ -285,3 +370,6 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
     }
     planned
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,15 @@ impl Prepared {
         self
     }
 
+    /// The object after a last change.
+    ///
+    /// # Errors
+    /// Those of the change.
+    pub fn changed<E>(self, change: impl FnOnce(Manifest) -> Result<Manifest, E>) -> Result<Self, E> {
+        let manifest = change(self.manifest)?;
+        Ok(Self { manifest, ..self })
+    }
+
     /// Whether it is added to an object that exists, even under `existing: Skip`: the cluster makes such objects by itself.
     pub fn merges_into_existing(&self) -> bool {
         self.merge_existing

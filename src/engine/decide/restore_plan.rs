@@ -16,7 +16,7 @@ use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::field::closest;
-use crate::domain::object::Resource;
+use crate::domain::object::{Manifest, Resource};
 use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::restore_request::{FinalizerRule, RestoreSpec};
@@ -41,6 +41,9 @@ pub enum Error {
     /// The request names a wave that the catalog does not have.
     #[error("cannot find wave {0:?} of the restore request in the catalog{1}")]
     Wave(String, String),
+    /// What the request says about status is wrong.
+    #[error("cannot read `restoreStatusOf` of the restore request: {0}")]
+    Status(String),
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
@@ -91,6 +94,7 @@ pub struct Settings {
     volumes: BTreeMap<String, Volume>,
     served: Vec<Resource>,
     finalizers: Vec<FinalizerRule>,
+    status_of: KindMatcher,
 }
 
 impl Settings {
@@ -116,8 +120,26 @@ impl Settings {
 
     /// Where the objects go.
     pub fn destination(&self) -> Destination<'_> {
-        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _, finalizers: _ } = self;
+        let Self {
+            catalog: _,
+            cluster,
+            mapping,
+            transforms,
+            volumes,
+            served: _,
+            finalizers: _,
+            status_of: _,
+        } = self;
         Destination { cluster: *cluster, mapping, transforms, volumes }
+    }
+
+    /// Whether an object gets the status it was saved with: its annotation `velero.io/restore-status` says so, or its kind.
+    pub fn wants_status(&self, kind: &Resource, saved: &Manifest) -> bool {
+        match saved.annotation("velero.io/restore-status") {
+            Some("true") => true,
+            Some("false") => false,
+            _ => self.status_of.matches(&kind.gvk.group, &kind.gvk.kind, &kind.plural),
+        }
     }
 }
 
@@ -152,6 +174,8 @@ pub async fn plan(
         volumes: survey.volumes.clone(),
         served: survey.discovery.resources.clone(),
         finalizers: spec.finalizers.clone(),
+        status_of: KindMatcher::new(&spec.restore_status_of)
+            .map_err(|error| Error::Status(error.to_string()))?,
     };
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };

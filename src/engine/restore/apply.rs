@@ -119,7 +119,12 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(plan: &'a RestorePlan, state: &'a State, reach: &'a Reach<'a>) -> Self {
         let (unserved, homeless) = (BTreeSet::new(), BTreeMap::new());
-        let ground = Ground { plan, state, reach, unserved, homeless, uids: Uids::default() };
+        let mut ground = Ground { plan, state, reach, unserved, homeless, uids: Uids::default() };
+        for object in plan.waves.iter().flat_map(|wave| &wave.objects) {
+            if let (Some(uid), Some(recast)) = (ground.old_uid(object), &object.recast) {
+                ground.uids.recast(uid, recast.api_version());
+            }
+        }
         Self { ground, reports: Vec::new(), links: Vec::new(), held: Vec::new(), blocked: Vec::new() }
     }
 

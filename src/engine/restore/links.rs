@@ -17,18 +17,36 @@ use crate::ports::cluster::{Error, Mode, Patch, Place};
 
 /// New uids by old ones.
 #[derive(Debug, Default)]
-pub struct Uids(HashMap<String, String>);
+pub struct Uids {
+    new: HashMap<String, String>,
+    /// `apiVersion`s of objects that were saved under another one.
+    versions: HashMap<String, String>,
+}
 
 impl Uids {
     /// Notes which uid an object has now.
     pub fn learn(&mut self, old: &str, new: &str) {
         if !old.is_empty() && !new.is_empty() {
-            self.0.insert(old.to_owned(), new.to_owned());
+            self.new.insert(old.to_owned(), new.to_owned());
         }
     }
 
+    /// Notes that an object is sent under another `apiVersion` than it was saved under.
+    pub fn recast(&mut self, old: &str, api_version: &str) {
+        self.versions.insert(old.to_owned(), api_version.to_owned());
+    }
+
     fn of(&self, reference: &OwnerReference) -> Option<&str> {
-        self.0.get(&reference.owner().uid).map(String::as_str)
+        self.new.get(&reference.owner().uid).map(String::as_str)
+    }
+
+    /// The reference to an owner that has this uid now.
+    fn renewed(&self, reference: &OwnerReference, uid: &str) -> Json {
+        let mut renewed = reference.with_uid(uid);
+        if let Some(version) = self.versions.get(&reference.owner().uid) {
+            renewed["apiVersion"] = json!(version);
+        }
+        renewed
     }
 
     /// Whether the new uid of every owner of an object is known.
@@ -38,7 +56,7 @@ impl Uids {
 
     /// The references of which the new uid is known, as they are written.
     pub fn known(&self, references: &[OwnerReference]) -> Vec<Json> {
-        references.iter().filter_map(|reference| Some(reference.with_uid(self.of(reference)?))).collect()
+        references.iter().filter_map(|reference| Some(self.renewed(reference, self.of(reference)?))).collect()
     }
 }
 
@@ -147,7 +165,7 @@ async fn one(reach: &Reach<'_>, link: Link<'_>, owners: &Owners<'_>) -> Vec<(Obj
     let (mut wanted, mut missing) = (Vec::new(), Vec::new());
     for reference in &references {
         match owners.uid(key, reference) {
-            Ok(uid) => wanted.push(reference.with_uid(uid)),
+            Ok(uid) => wanted.push(owners.uids.renewed(reference, uid)),
             Err(why) => missing.push((key.clone(), why)),
         }
     }

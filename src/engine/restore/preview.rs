@@ -19,6 +19,7 @@ use crate::engine::clean::sanitize::normalise;
 use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::decide::versions::Recast;
 use crate::engine::difference::diff::compare;
 use crate::engine::retry::persist;
 use crate::engine::saved::open;
@@ -101,7 +102,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     async fn object(&self, parcel: Parcel<'_>) -> PreviewedObject {
-        let Parcel { planned, content } = parcel;
+        let Parcel { planned, content, status } = parcel;
         let key = planned.key.clone();
         let plain = |action, reason: Option<String>| PreviewedObject {
             report: ObjectReport { key: key.clone(), action, reason },
@@ -114,10 +115,12 @@ impl Trial<'_> {
         let kept = released(prepared.manifest(), self.plan.settings.volumes());
         let kept =
             kept.map(|released| format!("its released volume {} is kept for it again", released.volume));
+        let recast = planned.recast.as_ref().map(Recast::note);
+        let status = status.map(|_| "its saved status is written too".to_owned());
         if let Some(after) = &planned.after {
-            let kept = kept.map(|kept| format!("; {kept}")).unwrap_or_default();
-            let reason = format!("the server cannot check it yet: {after} comes earlier in this plan{kept}");
-            return plain(ObjectAction::Created, Some(reason));
+            let early = format!("the server cannot check it yet: {after} comes earlier in this plan");
+            let told: Vec<String> = [early].into_iter().chain(kept).chain(recast).chain(status).collect();
+            return plain(ObjectAction::Created, Some(told.join("; ")));
         }
         let live = match self.live(&planned.resource, &key).await {
             Ok(live) => live,
@@ -138,7 +141,10 @@ impl Trial<'_> {
         };
         let Written { action, reason, stored, live: _, pressure: _, webhook: _ } =
             put(self.reach, &order).await;
-        let reason = reason.or(kept);
+        let written = !matches!(action, ObjectAction::Skipped | ObjectAction::Failed);
+        let also = recast.into_iter().chain(status.filter(|_| written));
+        let told: Vec<String> = reason.or(kept).into_iter().chain(also).collect();
+        let reason = (!told.is_empty()).then(|| told.join("; "));
         let stored = match (action, stored) {
             (ObjectAction::Skipped, None) => self.updated(&order).await,
             (_, stored) => stored,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::json;
 
-use crate::domain::object::Manifest;
+use crate::domain::object::{Json, Manifest};
 use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::owners::RulesByKind;
 use crate::engine::decide::prepare::{Destination, Mapping, Preparation, Prepared, prepare};
@@ -20,6 +20,8 @@ pub struct Parcel<'a> {
     pub planned: &'a PlannedObject,
     /// What is sent.
     pub content: Result<Prepared, String>,
+    /// The status that is written after it.
+    pub status: Option<Json>,
 }
 
 /// Every object, once; in the order in which the state gives them. Memory is bounded by the state's reader.
@@ -34,7 +36,7 @@ pub fn parcels<'a>(
         planned.iter().filter_map(|object| Some((object.entry?, *object))).collect();
     let made = planned.iter().copied().filter(|object| object.entry.is_none());
     let made: Vec<Parcel<'a>> =
-        made.map(|planned| Parcel { planned, content: bare(plan, planned) }).collect();
+        made.map(|planned| Parcel { planned, content: bare(plan, planned), status: None }).collect();
     let wanted: Vec<usize> = left.keys().copied().collect();
     let read = Reading { plan, left, rules: RulesByKind::new(plan.settings.catalog()) };
     let objects = state.objects(wanted).map(Some).chain(stream::iter([None]));
@@ -58,19 +60,36 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn open(&mut self, at: usize, manifest: Manifest) -> Option<Parcel<'a>> {
         let planned = self.left.remove(&at)?;
-        let rules = self.rules.of(&planned.resource);
+        let rules = self.rules.of(planned.saved_as());
+        let status = status_of(self.plan, planned, &manifest);
         let content = match prepare(manifest, rules, &self.plan.settings.destination()) {
-            Ok(Preparation::Send(prepared)) => Ok(prepared),
+            Ok(Preparation::Send(prepared)) => recast(planned, prepared),
             Ok(Preparation::Leave(reason)) => Err(reason),
             Err(error) => Err(error.to_string()),
         };
-        Some(Parcel { planned, content })
+        Some(Parcel { planned, content, status })
     }
 
     fn rest(&mut self, reason: &str) -> Vec<Parcel<'a>> {
         let left = self.left.drain();
-        left.map(|(_, planned)| Parcel { planned, content: Err(reason.to_owned()) }).collect()
+        let lost = |planned| Parcel { planned, content: Err(reason.to_owned()), status: None };
+        left.map(|(_, planned)| lost(planned)).collect()
     }
+}
+
+/// The object in the version it is sent in.
+fn recast(planned: &PlannedObject, prepared: Prepared) -> Result<Prepared, String> {
+    let Some(recast) = &planned.recast else { return Ok(prepared) };
+    prepared
+        .changed(|object| recast.change(object))
+        .map_err(|error| format!("cannot send it as {}: {error}", recast.api_version()))
+}
+
+/// What was saved of its status, if that is written too. In another form of the kind it would be another status.
+fn status_of(plan: &RestorePlan, planned: &PlannedObject, saved: &Manifest) -> Option<Json> {
+    let wanted = plan.settings.wants_status(planned.saved_as(), saved);
+    let fits = planned.recast.as_ref().is_none_or(|recast| !recast.changes_fields());
+    saved.at("/status").filter(|_| wanted && fits).cloned()
 }
 
 /// A namespace that the state does not have.

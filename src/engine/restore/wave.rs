@@ -16,8 +16,9 @@ use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, settle};
+use super::status::restore as restore_status;
 use super::window::Window;
-use crate::domain::object::{Gvk, ObjectKey, OwnerReference};
+use crate::domain::object::{Gvk, Json, ObjectKey, OwnerReference, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport, WaveReport};
 use crate::domain::restore_request::FinalizerRule;
 use crate::engine::decide::draft::PlannedObject;
@@ -84,12 +85,13 @@ impl<'a> Ground<'a> {
         wave.close(reach).await
     }
 
-    fn old_uid(&self, planned: &PlannedObject) -> Option<&'a str> {
+    /// The uid that an object had when it was saved.
+    pub fn old_uid(&self, planned: &PlannedObject) -> Option<&'a str> {
         self.state.entries[planned.entry?].uid.as_deref()
     }
 
     async fn write(&self, parcel: Parcel<'a>, before: &HashMap<ObjectKey, Fingerprint>) -> Done<'a> {
-        let Parcel { planned, content } = parcel;
+        let Parcel { planned, content, status } = parcel;
         let failed = |reason| Written::told(ObjectAction::Failed, reason, None);
         let home = planned.key.namespace.as_ref().and_then(|name| self.homeless.get_key_value(name));
         if let Some((namespace, webhook)) = home {
@@ -118,7 +120,21 @@ impl<'a> Ground<'a> {
                     mode: Mode::Real,
                 };
                 let written = put(self.reach, &order).await;
+                let written = self.with_status(written, &planned.resource, status).await;
                 Done { planned, owed, written: self.with_volume(written, released).await }
+            }
+        }
+    }
+
+    /// Writes the saved status of an object that is as it was saved.
+    async fn with_status(&self, written: Written, resource: &Resource, status: Option<Json>) -> Written {
+        let Some(status) = status.filter(|_| is_as_saved(written.action)) else { return written };
+        let Some(now) = written.stored.as_ref().or(written.live.as_ref()) else { return written };
+        match restore_status(self.reach, resource, now, &status).await {
+            Ok(()) => written,
+            Err(why) => {
+                let reason = Some(format!("written, but without {why}"));
+                Written { action: ObjectAction::Failed, reason, ..written }
             }
         }
     }

@@ -165,7 +165,7 @@ fn object(tree: Json, served: &[Resource]) -> Option<Found> {
 }
 
 /// The English plural, as `kubectl` guesses it.
-fn guess(gvk: Gvk, namespaced: bool) -> Resource {
+pub fn guess(gvk: Gvk, namespaced: bool) -> Resource {
     let kind = gvk.kind.to_lowercase();
     let plural = match kind.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),

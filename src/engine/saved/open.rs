@@ -91,6 +91,8 @@ pub struct StateEntry {
     pub key: ObjectKey,
     /// Kind. For plain manifests the plural name is a guess, and verbs and versions are empty.
     pub resource: Arc<Resource>,
+    /// Version it was saved in, such as `v1beta1`.
+    pub version: String,
     /// Uid in the cluster it came from.
     pub uid: Option<String>,
     /// Labels.
@@ -174,6 +176,7 @@ impl State {
             entries.push(StateEntry {
                 key,
                 resource,
+                version: manifest.gvk().version,
                 uid: manifest.uid().map(Into::into),
                 labels: labels(&manifest),
                 controller: manifest.controller(),
@@ -387,7 +390,8 @@ fn unreadable_since<'l>(
 
 fn state_entry(entry: IndexEntry, resources: &[Arc<Resource>]) -> StateEntry {
     let IndexEntry { key, resource, part: _, sha256: _, uid, labels, controller } = entry;
-    StateEntry { key, resource: resources[resource].clone(), uid, labels, controller }
+    let resource = resources[resource].clone();
+    StateEntry { key, version: resource.gvk.version.clone(), resource, uid, labels, controller }
 }
 
 fn labels(manifest: &Manifest) -> BTreeMap<String, String> {

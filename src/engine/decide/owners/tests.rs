@@ -72,12 +72,16 @@ fn a_controller_makes_its_children_again() {
         Pod shop/web-1-x u3 < ReplicaSet.apps web-1 u2
         EndpointSlice.discovery.k8s.io shop/web-x u4 < Service web u5
         Service shop/web u5
+        StatefulSet.apps shop/db u6
+        ControllerRevision.apps shop/db-1 u7 < StatefulSet.apps db u6
     "), @"
     Deployment.apps shop/web: restored
     ReplicaSet.apps shop/web-1: left out; made by Deployment.apps shop/web
     Pod shop/web-1-x: left out; made by ReplicaSet.apps shop/web-1
     EndpointSlice.discovery.k8s.io shop/web-x: left out; made by Service shop/web
     Service shop/web: restored
+    StatefulSet.apps shop/db: restored
+    ControllerRevision.apps shop/db-1: left out; made by StatefulSet.apps shop/db
     ");
 }
 

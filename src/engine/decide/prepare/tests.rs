@@ -1,120 +1,265 @@
-//! What a restore sends of an object, rule by rule: as it was saved, as it is sent.
+//! What a restore sends of an object, rule by rule. The cases are data: `rules/*.yaml`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
 
 use super::*;
+use crate::domain::catalog::{CatalogSpec, RuleSpec};
 use crate::domain::object::{Gvk, Resource};
-use crate::domain::rules::Catalog;
+use crate::domain::rules::{Catalog, FILES};
+use crate::engine::clean::sanitize::{MirrorForm, mirror_view};
+use crate::engine::saved::manifests;
 use crate::engine::yaml;
 
-/// Where the objects of a test go: home, to another cluster, or with namespace `shop` renamed to `copy`.
-#[derive(Clone, Copy)]
-enum To {
-    Home,
-    OtherCluster,
-    Copy,
+/// One object as it was saved, and what becomes of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Case {
+    /// What it shows, as a sentence.
+    claim: String,
+    /// Who knows that this is right.
+    source: String,
+    /// Rules that make it so: without each of them something else comes out.
+    #[serde(default)]
+    rules: Vec<String>,
+    /// Rules whose condition spares the object: without the condition something else comes out.
+    #[serde(default)]
+    spares: Vec<String>,
+    #[serde(default)]
+    to: To,
+    /// Plural name, where the English one is wrong.
+    plural: Option<String>,
+    before: Json,
+    /// What is sent; or `left`.
+    after: Option<Json>,
+    /// Why it is left out.
+    left: Option<String>,
+    #[serde(default)]
+    notes: Vec<String>,
+    /// Absent, here and below: not asked.
+    merges_into_existing: Option<bool>,
+    even_if_owned: Option<bool>,
+    never_recreated: Option<String>,
+    /// What a mirror shows: an object, `same` as is sent, or why it shows nothing.
+    mirror: Option<Json>,
 }
 
-fn prepared(plural: &str, text: &str, to: To) -> Result<Preparation, Error> {
-    let object = Manifest::parse(yaml::parse(text).unwrap()).unwrap();
-    let resource = Resource {
-        gvk: Gvk::new(&object.gvk().api_version(), object.kind()),
-        plural: plural.into(),
-        namespaced: object.namespace().is_some(),
-        verbs: Vec::new(),
-        served: Vec::new(),
-    };
-    let mut mapping = Mapping::default();
-    if matches!(to, To::Copy) {
-        mapping.namespaces.insert("shop".to_owned(), "copy".to_owned());
+/// Where the object goes. Home, if nothing is said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct To {
+    #[serde(default)]
+    other_cluster: bool,
+    #[serde(default)]
+    namespaces: BTreeMap<String, String>,
+    #[serde(default)]
+    storage_classes: BTreeMap<String, String>,
+    #[serde(default)]
+    images: BTreeMap<String, String>,
+    /// Volumes that come back or are there, with `namespace/name` of the claim they are kept for, or nothing.
+    #[serde(default)]
+    volumes: BTreeMap<String, String>,
+}
+
+/// Everything the rules decide about an object, as far as its case asks.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    sent: Result<Json, String>,
+    notes: Vec<String>,
+    merges_into_existing: Option<bool>,
+    even_if_owned: Option<bool>,
+    never_recreated: Option<String>,
+    mirror: Option<Json>,
+}
+
+fn resource(object: &Manifest, plural: Option<&String>) -> Resource {
+    let guess = manifests::guess(object.gvk(), object.namespace().is_some());
+    Resource { plural: plural.cloned().unwrap_or(guess.plural.clone()), ..guess }
+}
+
+impl To {
+    fn volumes(&self) -> BTreeMap<String, Volume> {
+        let claim = |text: &str| text.split_once('/').map(|(ns, name)| (ns.to_owned(), name.to_owned()));
+        let volume = |text: &String| Volume { claim: claim(text), released_from: None };
+        self.volumes.iter().map(|(name, text)| (name.clone(), volume(text))).collect()
     }
-    let taken = Volume { claim: Some(("shop".to_owned(), "other".to_owned())), released_from: None };
-    let volumes = BTreeMap::from([("kept".to_owned(), Volume::default()), ("taken".to_owned(), taken)]);
-    let cluster = if matches!(to, To::OtherCluster) { Cluster::Other } else { Cluster::Same };
-    let destination = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
-    prepare(object, &Catalog::builtin().kind(&resource), &destination)
-}
 
-/// One line: what is sent without apiVersion and kind, then the notes; or why it is left out.
-fn line(plural: &str, text: &str, to: To) -> String {
-    match prepared(plural, text, to).unwrap() {
-        Preparation::Leave(reason) => format!("left out: {reason}"),
-        Preparation::Send(prepared) => {
-            let mut tree = prepared.manifest().as_json().clone();
-            for common in ["apiVersion", "kind"] {
-                tree.as_object_mut().unwrap().shift_remove(common);
-            }
-            let notes = prepared.notes().iter().map(|note| format!("\n  {note}"));
-            format!("{tree}{}", notes.collect::<String>())
+    fn mapping(&self) -> Mapping {
+        Mapping {
+            namespaces: self.namespaces.clone(),
+            storage_classes: self.storage_classes.clone(),
+            images: self.images.clone(),
         }
     }
 }
 
-fn lines(plural: &str, head: &str, to: To, bodies: &[&str]) -> String {
-    let told = bodies.iter().map(|body| line(plural, &format!("{head}\n{body}"), to));
-    told.collect::<Vec<_>>().join("\n")
+impl Case {
+    fn expected(&self) -> Outcome {
+        let sent = match (&self.after, &self.left) {
+            (Some(after), None) => Ok(after.clone()),
+            (None, Some(reason)) => Err(reason.clone()),
+            _ => panic!("{}: exactly one of `after` and `left`", self.claim),
+        };
+        let same = |mirror: &Json| match (mirror, &sent) {
+            (Json::String(text), Ok(after)) if text == "same" => after.clone(),
+            (Json::String(text), Err(reason)) if text == "same" => json!(reason),
+            _ => mirror.clone(),
+        };
+        Outcome {
+            mirror: self.mirror.as_ref().map(same),
+            sent,
+            notes: self.notes.clone(),
+            merges_into_existing: self.merges_into_existing,
+            even_if_owned: self.even_if_owned,
+            never_recreated: self.never_recreated.clone(),
+        }
+    }
+
+    fn outcome(&self, catalog: &Catalog) -> Outcome {
+        let object = Manifest::parse(self.before.clone());
+        let object = object.unwrap_or_else(|error| panic!("{}: {error}", self.claim));
+        let resource = resource(&object, self.plural.as_ref());
+        let rules = catalog.kind(&resource);
+        let labels = object.labels().into_iter().flatten();
+        let labels = labels.map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned())).collect();
+        let controller = object.controller();
+        let outline = Manifest::outline(&resource.gvk, &object.key(), &labels, controller.as_ref());
+        let mirror = self.mirror.as_ref().map(|_| match mirror_view(object.clone(), &rules) {
+            MirrorForm::Manifest(manifest) => manifest.into_json(),
+            MirrorForm::Out(reason) => json!(reason),
+        });
+        let (mapping, volumes) = (self.to.mapping(), self.to.volumes());
+        let cluster = if self.to.other_cluster { Cluster::Other } else { Cluster::Same };
+        let to = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
+        let mut outcome = Outcome {
+            sent: Err(String::new()),
+            notes: Vec::new(),
+            merges_into_existing: None,
+            even_if_owned: self.even_if_owned.map(|_| rules.even_if_owned(&outline)),
+            never_recreated: None,
+            mirror,
+        };
+        match prepare(object, &rules, &to) {
+            Err(error) => outcome.sent = Err(error.to_string()),
+            Ok(Preparation::Leave(reason)) => outcome.sent = Err(reason),
+            Ok(Preparation::Send(prepared)) => {
+                outcome.notes = prepared.notes().to_vec();
+                outcome.merges_into_existing =
+                    self.merges_into_existing.map(|_| prepared.merges_into_existing());
+                let never = prepared.never_recreated().unwrap_or_default().to_owned();
+                outcome.never_recreated = self.never_recreated.as_ref().map(|_| never);
+                outcome.sent = Ok(prepared.into_manifest().into_json());
+            }
+        }
+        outcome
+    }
 }
 
-/// One line for each line `plural {object}`.
-fn each(table: &str, to: To) -> String {
-    let rows = table.lines().filter_map(|row| row.split_once(' '));
-    rows.map(|(plural, text)| line(plural, text, to)).collect::<Vec<_>>().join("\n")
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/decide/prepare/rules");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let tree = yaml::parse(&fs::read_to_string(&file).unwrap()).unwrap();
+        let read: Result<Vec<Case>, _> = serde_json::from_value(tree);
+        all.extend(read.unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+    }
+    all
+}
+
+fn built_in() -> Vec<RuleSpec> {
+    let specs = FILES.iter().flat_map(|(_, text)| {
+        let file: Json = serde_saphyr::from_str(text).unwrap();
+        serde_json::from_value::<CatalogSpec>(file["spec"].clone()).unwrap().rules
+    });
+    specs.collect()
+}
+
+/// The built-in catalog with another rule in the place of one.
+fn catalog_with(rule: RuleSpec) -> Catalog {
+    let spec = CatalogSpec { rules: vec![rule], ..CatalogSpec::default() };
+    Catalog::with(&BTreeMap::from([("test".to_owned(), spec)])).unwrap()
+}
+
+#[test]
+fn every_case_comes_out_as_it_says() {
+    let catalog = Catalog::builtin();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (expected, found) = (case.expected(), case.outcome(&catalog));
+        if expected != found {
+            wrong.push(format!("{}:\n  expected {expected:?}\n  found    {found:?}", case.claim));
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_rule_about_restores_is_named_by_a_case() {
+    let named: BTreeSet<String> = cases().into_iter().flat_map(|case| case.rules).collect();
+    let all = built_in();
+    let about = all.iter().filter(|rule| rule.restore.is_some() || rule.never.is_some());
+    let without: Vec<&String> = about.map(|rule| &rule.name).filter(|name| !named.contains(*name)).collect();
+    assert!(without.is_empty(), "no case in src/engine/decide/prepare/rules names {without:?}");
+    let known: BTreeSet<&String> = all.iter().map(|rule| &rule.name).collect();
+    let unknown: Vec<&String> = named.iter().filter(|name| !known.contains(name)).collect();
+    assert!(unknown.is_empty(), "no rule in policies/catalog has the name {unknown:?}");
+}
+
+#[test]
+fn no_case_comes_out_right_without_its_rules() {
+    let mut idle = Vec::new();
+    for case in cases() {
+        let expected = case.expected();
+        assert!(!case.rules.is_empty() || !case.spares.is_empty(), "{}: it proves no rule", case.claim);
+        for name in &case.rules {
+            let gone: RuleSpec = serde_json::from_value(json!({"name": name, "kinds": ["nothing"]})).unwrap();
+            if case.outcome(&catalog_with(gone)) == expected {
+                idle.push(format!("{}: the same without rule {name}", case.claim));
+            }
+        }
+    }
+    assert!(idle.is_empty(), "{}", idle.join("\n"));
+}
+
+#[test]
+fn no_case_is_spared_by_chance() {
+    let all = built_in();
+    let mut idle = Vec::new();
+    for case in cases() {
+        for name in &case.spares {
+            let rule = all.iter().find(|rule| rule.name == *name).unwrap_or_else(|| panic!("no rule {name}"));
+            assert!(rule.when.is_some(), "{}: rule {name} spares nothing, it has no `when`", case.claim);
+            if case.outcome(&catalog_with(RuleSpec { when: None, ..rule.clone() })) == case.expected() {
+                idle.push(format!("{}: the same without the condition of rule {name}", case.claim));
+            }
+        }
+    }
+    assert!(idle.is_empty(), "{}", idle.join("\n"));
+}
+
+#[test]
+fn every_case_says_where_its_knowledge_comes_from() {
+    let cases = cases();
+    let mut claims = BTreeSet::new();
+    for case in &cases {
+        assert!(case.source.len() > 10, "{}: which source?", case.claim);
+        assert!(claims.insert(&case.claim), "two cases claim that {}", case.claim);
+    }
+    assert!(cases.len() >= 100);
 }
 
 const CONFIG: &str = "
 apiVersion: v1
 kind: ConfigMap
-metadata:
-  name: web
-  namespace: shop
-  uid: u
-  resourceVersion: '1'
-  generation: 2
-  generateName: web-
-  creationTimestamp: 2026-01-01T00:00:00Z
-  selfLink: /x
-  managedFields: [{manager: kubectl, operation: Apply}]
-  finalizers: [kubernetes.io/pv-protection, example.org/hold]
-  ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d}]
-  labels:
-    app: web
-    kustomize.toolkit.fluxcd.io/name: apps
-    argocd.argoproj.io/instance: shop
-    velero.io/backup-name: b
-    velero.io/restore-name: r
-  annotations:
-    kubectl.kubernetes.io/last-applied-configuration: '{}'
-    argocd.argoproj.io/tracking-id: x
-    argocd.argoproj.io/sync-wave: '3'
-    argocd.argoproj.io/refresh: hard
-    reconcile.fluxcd.io/requestedAt: now
-    kustomize.toolkit.fluxcd.io/prune: disabled
-    meta.helm.sh/release-namespace: shop
-    control-plane.alpha.kubernetes.io/leader: me
+metadata: {name: web, namespace: shop, uid: u, resourceVersion: '1', generation: 2, managedFields: [{manager: kubectl, operation: Apply}]}
 data: {a: b}
-unknownField: {stays: true}
-status: {x: 1}
 ";
-
-#[test]
-fn at_home_marks_of_other_tools_stay_and_what_a_server_sets_goes() {
-    // Source: velero resetMetadata; marks stay, so that Flux and Argo CD see no drift.
-    insta::assert_snapshot!(line("configmaps", CONFIG, To::Home), @r#"
-    {"data":{"a":"b"},"metadata":{"annotations":{"argocd.argoproj.io/sync-wave":"3","argocd.argoproj.io/tracking-id":"x","kubectl.kubernetes.io/last-applied-configuration":"{}","kustomize.toolkit.fluxcd.io/prune":"disabled","meta.helm.sh/release-namespace":"shop"},"labels":{"app":"web","argocd.argoproj.io/instance":"shop","kustomize.toolkit.fluxcd.io/name":"apps"},"name":"web","namespace":"shop"},"unknownField":{"stays":true}}
-      without its finalizers (example.org/hold): their controllers set them again
-    "#);
-}
-
-#[test]
-fn elsewhere_marks_of_other_tools_go_as_well() {
-    // Source: velero issue 7848, where Argo CD prunes the copy.
-    insta::assert_snapshot!(line("configmaps", CONFIG, To::OtherCluster), @r#"
-    {"data":{"a":"b"},"metadata":{"annotations":{"argocd.argoproj.io/sync-wave":"3","kustomize.toolkit.fluxcd.io/prune":"disabled","meta.helm.sh/release-namespace":"shop"},"labels":{"app":"web"},"name":"web","namespace":"shop"},"unknownField":{"stays":true}}
-      without its finalizers (example.org/hold): their controllers set them again
-    "#);
-    insta::assert_snapshot!(line("configmaps", CONFIG, To::Copy), @r#"
-    {"data":{"a":"b"},"metadata":{"annotations":{"argocd.argoproj.io/sync-wave":"3","kustomize.toolkit.fluxcd.io/prune":"disabled","meta.helm.sh/release-namespace":"copy"},"labels":{"app":"web"},"name":"web","namespace":"copy"},"unknownField":{"stays":true}}
-      without its finalizers (example.org/hold): their controllers set them again
-    "#);
-}
 
 #[test]
 fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
@@ -140,251 +285,6 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
     let sent = sent.into_manifest();
     assert!(sent.uid().is_none() && sent.at("/metadata/managedFields").is_none());
     assert!(sent.at("/metadata/resourceVersion").is_none() && sent.at("/metadata/generation").is_some());
-}
-
-#[test]
-fn a_namespace_gets_its_new_name_and_is_merged_into_one_that_exists() {
-    // Source: velero issues 7519 and 4478.
-    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {kubernetes.io/metadata.name: shop, purpose: x}}\nspec: {finalizers: [kubernetes]}\nstatus: {phase: Active}";
-    insta::assert_snapshot!(line("namespaces", text, To::Copy), @r#"{"metadata":{"labels":{"purpose":"x"},"name":"copy"},"spec":{}}"#);
-    let Preparation::Send(sent) = prepared("namespaces", text, To::Home).unwrap() else { panic!("left out") };
-    assert!(sent.merges_into_existing());
-}
-
-#[test]
-fn a_service_gets_a_new_address_unless_headless_and_keeps_node_ports_of_a_person() {
-    // Source: velero restore item action velero.io/service.
-    let head = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, managedFields: [{manager: kubectl, operation: Apply,
-      fieldsV1: {'f:spec': {'f:ports': {'k:{\"port\":80,\"protocol\":\"TCP\"}': {'f:nodePort': {}}}}}}]}";
-    insta::assert_snapshot!(lines("services", head, To::Home, &[
-        "spec: {clusterIP: 10.0.0.7, clusterIPs: [10.0.0.7], ports: [{port: 80, nodePort: 30080}, {port: 81, nodePort: 30081}], healthCheckNodePort: 31000}",
-        "spec: {clusterIP: None, clusterIPs: [None], ports: [{port: 80}]}",
-        "spec: {type: ExternalName, externalName: example.org}",
-    ]), @r#"
-    {"metadata":{"name":"web","namespace":"shop"},"spec":{"ports":[{"nodePort":30080,"port":80},{"port":81}]}}
-    {"metadata":{"name":"web","namespace":"shop"},"spec":{"clusterIP":"None","clusterIPs":["None"],"ports":[{"port":80}]}}
-    {"metadata":{"name":"web","namespace":"shop"},"spec":{"externalName":"example.org","type":"ExternalName"}}
-    "#);
-}
-
-#[test]
-fn what_runs_only_once_is_not_run_again() {
-    // Source: velero pkg/restore/restore.go, completed and mirror pods, completed jobs.
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}";
-    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, namespace: shop}\nspec: {template: {}}";
-    let mirror = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, annotations: {kubernetes.io/config.mirror: x}}";
-    let table = [
-        lines(
-            "pods",
-            pod,
-            To::Home,
-            &["status: {phase: Succeeded}", "status: {phase: Failed}", "status: {phase: Running}"],
-        ),
-        lines(
-            "jobs",
-            job,
-            To::Home,
-            &[
-                "status: {completionTime: now}",
-                "status: {conditions: [{type: Failed, status: 'True'}]}",
-                "status: {active: 1}",
-            ],
-        ),
-        line("pods", mirror, To::Home),
-    ];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    left out: the pod has finished; it would run again
-    left out: the pod has finished; it would run again
-    {"metadata":{"name":"p","namespace":"shop"}}
-    left out: the job has finished; it would run again
-    left out: the job has finished; it would run again
-    {"metadata":{"name":"j","namespace":"shop"},"spec":{"template":{}}}
-    left out: a kubelet shows its static pod here
-    "#);
-}
-
-#[test]
-fn a_job_gets_a_new_selector_and_a_pod_a_new_node() {
-    // Source: velero restore item actions velero.io/job and velero.io/pod.
-    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, namespace: shop, labels: {controller-uid: u, app: a}}
-spec: {selector: {matchLabels: {controller-uid: u}}, template: {metadata: {labels: {controller-uid: u, batch.kubernetes.io/controller-uid: u, app: a}}}}";
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {nodeName: n, priority: 5, priorityClassName: high,
-  volumes: [{name: default-token-x, secret: {secretName: default-token-x}}], containers: [{name: a, volumeMounts: [{name: default-token-x, mountPath: /x}]}]}";
-    let table = [line("jobs", job, To::Home), line("pods", pod, To::Home)];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    {"metadata":{"labels":{"app":"a"},"name":"j","namespace":"shop"},"spec":{"template":{"metadata":{"labels":{"app":"a"}}}}}
-    {"metadata":{"name":"p","namespace":"shop"},"spec":{"containers":[{"name":"a"}],"priorityClassName":"high"}}
-    "#);
-}
-
-#[test]
-fn a_claim_is_bound_again_only_to_a_volume_that_comes_back() {
-    // Source: velero restore item action velero.io/pvc, backup item action velero.io/pv.
-    let head = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shop, annotations: {pv.kubernetes.io/bind-completed: 'yes',
-      volume.kubernetes.io/selected-node: n, velero.io/volume-snapshot-name: s, team: a}}";
-    let volume = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: kept, annotations: {pv.kubernetes.io/provisioned-by: p}}";
-    let claim_ref = "claimRef: {name: data, namespace: shop, uid: u, resourceVersion: '7'}";
-    let table = [
-        lines(
-            "persistentvolumeclaims",
-            head,
-            To::Home,
-            &[
-                "spec: {volumeName: kept, dataSource: {name: s}}\nstatus: {phase: Bound}",
-                "spec: {volumeName: gone, dataSource: {name: s}}\nstatus: {phase: Pending}",
-            ],
-        ),
-        lines(
-            "persistentvolumes",
-            volume,
-            To::Copy,
-            &[
-                &format!("spec: {{{claim_ref}, persistentVolumeReclaimPolicy: Retain}}"),
-                &format!("spec: {{{claim_ref}, persistentVolumeReclaimPolicy: Delete}}"),
-            ],
-        ),
-    ];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    {"metadata":{"annotations":{"team":"a"},"name":"data","namespace":"shop"},"spec":{"volumeName":"kept"}}
-    {"metadata":{"annotations":{"team":"a"},"name":"data","namespace":"shop"},"spec":{"dataSource":{"name":"s"}}}
-    {"metadata":{"annotations":{"pv.kubernetes.io/provisioned-by":"p"},"name":"kept"},"spec":{"claimRef":{"name":"data","namespace":"copy"},"persistentVolumeReclaimPolicy":"Retain"}}
-    left out: its storage goes with its claim (reclaim policy Delete); a new volume is provisioned
-    "#);
-}
-
-#[test]
-fn a_snapshot_is_brought_back_but_not_taken_anew() {
-    let head =
-        "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshot\nmetadata: {name: s, namespace: shop}";
-    let content = "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshotContent\nmetadata: {name: c}";
-    let reference = "volumeSnapshotRef: {name: s, namespace: shop, uid: u, resourceVersion: '1'}";
-    let table = [
-        lines(
-            "volumesnapshots",
-            head,
-            To::Home,
-            &[
-                "spec: {source: {persistentVolumeClaimName: data}}",
-                "spec: {source: {volumeSnapshotContentName: c}}",
-            ],
-        ),
-        lines(
-            "volumesnapshotcontents",
-            content,
-            To::Copy,
-            &[
-                &format!("spec: {{source: {{volumeHandle: v}}, {reference}}}"),
-                &format!("spec: {{source: {{snapshotHandle: v}}, {reference}}}"),
-            ],
-        ),
-    ];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    left out: it would take a snapshot of the restored claim instead of bringing the old one back
-    {"metadata":{"name":"s","namespace":"shop"},"spec":{"source":{"volumeSnapshotContentName":"c"}}}
-    left out: it would take a snapshot of a volume instead of bringing the old one back
-    {"metadata":{"name":"c"},"spec":{"source":{"snapshotHandle":"v"},"volumeSnapshotRef":{"name":"s","namespace":"copy"}}}
-    "#);
-}
-
-#[test]
-fn tokens_are_issued_again() {
-    // Source: velero restore item actions velero.io/service-account and velero.io/secret.
-    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: NAME, namespace: shop, annotations: {kubernetes.io/service-account.name: build, kubernetes.io/service-account.uid: u}}
-type: kubernetes.io/service-account-token\ndata: {token: eA==, ca.crt: eA==, namespace: eA==}";
-    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: build, namespace: shop}\nsecrets: [{name: build-token-x7k2p}, {name: mine}]";
-    let table = [
-        line("secrets", &head.replace("NAME", "build-token-x7k2p"), To::Home),
-        line("secrets", &head.replace("NAME", "deployer"), To::Home),
-        line("serviceaccounts", account, To::Home),
-    ];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    left out: a controller made this token for its service account
-    {"data":{},"metadata":{"annotations":{"kubernetes.io/service-account.name":"build"},"name":"deployer","namespace":"shop"},"type":"kubernetes.io/service-account-token"}
-    {"metadata":{"name":"build","namespace":"shop"},"secrets":[{"name":"mine"}]}
-    "#);
-}
-
-#[test]
-fn what_the_control_plane_makes_by_itself_is_left_to_it() {
-    let table = "
-clusterroles {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: admin, labels: {kubernetes.io/bootstrapping: rbac-defaults}, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'true'}}}
-configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: kubeadm-config, namespace: kube-system}}
-configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: cluster-info, namespace: kube-public}}
-configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: kube-root-ca.crt, namespace: shop}}
-configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: extension-apiserver-authentication, namespace: kube-system}}
-configmaps {apiVersion: v1, kind: ConfigMap, metadata: {name: kubeadm-config, namespace: shop}}
-certificatesigningrequests {apiVersion: certificates.k8s.io/v1, kind: CertificateSigningRequest, metadata: {name: c}}
-events {apiVersion: v1, kind: Event, metadata: {name: e, namespace: shop}}";
-    insta::assert_snapshot!(each(table, To::Home), @r#"
-    left out: the API server makes it at every start, as its version needs it
-    left out: kubeadm writes it for the very cluster it sets up
-    left out: kubeadm writes it for the very cluster it sets up
-    left out: a controller writes its certificate into every namespace
-    left out: the API server writes it, for this very cluster
-    {"metadata":{"name":"kubeadm-config","namespace":"shop"}}
-    left out: a request that was answered once; who asked asks again
-    left out: events are records of the past and expire within hours
-    "#);
-}
-
-#[test]
-fn a_renamed_namespace_is_followed_by_everything_that_names_it() {
-    // Source: velero restore item action velero.io/role-bindings; its namespaceMapping forgets the rest.
-    let table = "
-clusterrolebindings {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: b}, subjects: [{kind: ServiceAccount, name: a, namespace: shop}, {kind: ServiceAccount, name: a, namespace: other}, {kind: Group, name: 'system:serviceaccounts:shop'}, {kind: Group, name: 'system:serviceaccounts'}, {kind: User, name: 'system:serviceaccount:shop:a'}, {kind: User, name: shop}]}
-rolebindings {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: b, namespace: shop}, subjects: [{kind: ServiceAccount, name: a, namespace: shop}]}
-validatingwebhookconfigurations {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: w}, webhooks: [{sideEffects: None, clientConfig: {service: {name: s, namespace: shop, path: /x}}}]}
-apiservices {apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.x}, spec: {service: {name: s, namespace: shop}}}
-customresourcedefinitions {apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b}, spec: {conversion: {webhook: {clientConfig: {service: {name: s, namespace: shop}}}}}}
-networkpolicies {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: net, namespace: shop}, spec: {ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]}]}}
-httproutes {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: web}, spec: {parentRefs: [{name: g, namespace: shop}], rules: [{backendRefs: [{name: s, namespace: shop}]}]}}
-kustomizations {apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: k, namespace: flux-system}, spec: {targetNamespace: shop}}
-applications {apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: a, namespace: argocd}, spec: {destination: {namespace: shop}}, operation: {sync: {}}}
-servicemonitors {apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, metadata: {name: m, namespace: shop}, spec: {namespaceSelector: {matchNames: [shop, other]}}}";
-    insta::assert_snapshot!(each(table, To::Copy), @r#"
-    {"metadata":{"name":"b"},"subjects":[{"kind":"ServiceAccount","name":"a","namespace":"copy"},{"kind":"ServiceAccount","name":"a","namespace":"other"},{"kind":"Group","name":"system:serviceaccounts:copy"},{"kind":"Group","name":"system:serviceaccounts"},{"kind":"User","name":"system:serviceaccount:copy:a"},{"kind":"User","name":"shop"}]}
-    {"metadata":{"name":"b","namespace":"copy"},"subjects":[{"kind":"ServiceAccount","name":"a","namespace":"copy"}]}
-    {"metadata":{"name":"w"},"webhooks":[{"clientConfig":{"service":{"name":"s","namespace":"copy","path":"/x"}},"sideEffects":"None"}]}
-    {"metadata":{"name":"v1.x"},"spec":{"service":{"name":"s","namespace":"copy"}}}
-    {"metadata":{"name":"a.b"},"spec":{"conversion":{"webhook":{"clientConfig":{"service":{"name":"s","namespace":"copy"}}}}}}
-    {"metadata":{"name":"net","namespace":"copy"},"spec":{"ingress":[{"from":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"copy"}}}]}]}}
-    {"metadata":{"name":"r","namespace":"web"},"spec":{"parentRefs":[{"name":"g","namespace":"copy"}],"rules":[{"backendRefs":[{"name":"s","namespace":"copy"}]}]}}
-    {"metadata":{"name":"k","namespace":"flux-system"},"spec":{"targetNamespace":"copy"}}
-    {"metadata":{"name":"a","namespace":"argocd"},"spec":{"destination":{"namespace":"copy"}}}
-    {"metadata":{"name":"m","namespace":"copy"},"spec":{"namespaceSelector":{"matchNames":["copy","other"]}}}
-    "#);
-}
-
-#[test]
-fn old_forms_of_definitions_and_webhooks_become_those_the_server_takes() {
-    // Source: velero restore item actions velero.io/crd-preserve-fields and velero.io/admission-webhook-configuration.
-    let definition =
-        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}";
-    let webhook = "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: w}";
-    let table = [
-        lines(
-            "customresourcedefinitions",
-            definition,
-            To::Home,
-            &[
-                "spec: {preserveUnknownFields: true, versions: [{name: v1}, {name: v2, schema: {openAPIV3Schema: {type: object, properties: {}}}}]}",
-                "spec: {preserveUnknownFields: false, versions: [{name: v1}]}",
-            ],
-        ),
-        lines(
-            "mutatingwebhookconfigurations",
-            webhook,
-            To::Home,
-            &[
-                "webhooks: [{name: a, sideEffects: Unknown}, {name: b, sideEffects: NoneOnDryRun}, {name: c, sideEffects: Some}, {name: d}]",
-            ],
-        ),
-    ];
-    insta::assert_snapshot!(table.join("\n"), @r#"
-    {"metadata":{"name":"a.b"},"spec":{"preserveUnknownFields":false,"versions":[{"name":"v1","schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}},{"name":"v2","schema":{"openAPIV3Schema":{"properties":{},"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}
-    {"metadata":{"name":"a.b"},"spec":{"preserveUnknownFields":false,"versions":[{"name":"v1"}]}}
-    {"metadata":{"name":"w"},"webhooks":[{"name":"a","sideEffects":"None"},{"name":"b","sideEffects":"NoneOnDryRun"},{"name":"c","sideEffects":"None"},{"name":"d","sideEffects":"None"}]}
-    "#);
 }
 
 #[test]
@@ -417,28 +317,4 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
     let Ok(Preparation::Send(prepared)) = send("2") else { panic!("not sent") };
     assert_eq!(prepared.manifest().at("/spec/image").and_then(Json::as_str), Some("new"));
     assert_eq!(send("text").unwrap_err().to_string(), "cannot decide how the object is restored");
-}
-
-#[test]
-fn a_claim_does_not_ask_for_the_volume_of_another() {
-    for (volume, name, to, kept) in [
-        ("kept", "data", To::Home, true),
-        ("taken", "other", To::Home, true),
-        ("taken", "data", To::Home, false),
-        ("taken", "other", To::Copy, false),
-        ("absent", "data", To::Home, false),
-    ] {
-        let text = format!(
-            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}, namespace: shop}}, spec: {{volumeName: {volume}}}}}"
-        );
-        assert_eq!(line("persistentvolumeclaims", &text, to).contains("volumeName"), kept, "{volume} {name}");
-    }
-}
-
-#[test]
-fn selectors_of_namespaces_follow_them() {
-    let text = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, spec: {ingress: [{from: [
-        {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop, team: shop}}},
-        {namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [shop, other]}, {key: team, operator: In, values: [shop]}]}}]}]}}";
-    insta::assert_snapshot!(line("networkpolicies", text, To::Copy), @r#"{"metadata":{"name":"p","namespace":"copy"},"spec":{"ingress":[{"from":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"copy","team":"shop"}}},{"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["copy","other"]},{"key":"team","operator":"In","values":["shop"]}]}}]}]}}"#);
 }
