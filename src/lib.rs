@@ -123,6 +123,7 @@ pub mod engine {
         pub mod waves; // in which order
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
+        pub mod look; // objects by their keys
         pub mod survey; // what the cluster is like
         pub mod choose; // which objects are meant
         pub mod draft; // into waves

@@ -13,18 +13,15 @@ use super::rebind::{Released, rebind, released};
 use super::send::{Parcel, parcels};
 use super::settle::{Awaited, discovered, settle};
 use crate::domain::conflict::Existing;
-use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::object::{Gvk, ObjectKey, OwnerReference, Resource};
 use crate::domain::report::{ObjectAction, ObjectReport, Outcome, Phase, RestoreReport, WaveReport};
 use crate::engine::decide::draft::{PlannedObject, PlannedWave, is_namespace};
-use crate::engine::decide::listing;
+use crate::engine::decide::look;
 use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::retry::persist;
 use crate::engine::saved::open::{self, State};
-use crate::ports::cluster::{self, Mode, Scope};
-
-/// Up to so many objects of a kind are looked up one by one, more are listed.
-const FEW: usize = 10;
+use crate::ports::cluster::{self, Mode};
 
 /// Why a restore wrote nothing.
 #[derive(Debug, thiserror::Error)]
@@ -298,42 +295,9 @@ async fn fingerprints(wave: &PlannedWave, reach: &Reach<'_>) -> HashMap<ObjectKe
     }
     let mut found = HashMap::new();
     for (resource, keys) in kinds {
-        if keys.len() <= FEW {
-            let reads = stream::iter(keys).map(|key| async move {
-                let call = async || reach.reader.get(resource, key.namespace.as_deref(), &key.name).await;
-                persist(reach.clock, reach.patience, call).await.result.ok().flatten()
-            });
-            let reads: Vec<Option<Manifest>> = reads.buffered(reach.concurrency.max(1)).collect().await;
-            found.extend(reads.into_iter().flatten().map(|live| (live.key(), fingerprint(&live))));
-            continue;
-        }
-        for scope in scopes(&keys) {
-            let call = async || {
-                let mut of_kind = Vec::new();
-                listing::each(reach.reader, resource, &scope, "", |live| {
-                    let key = live.key();
-                    if keys.contains(&key) {
-                        of_kind.push((key, fingerprint(&live)));
-                    }
-                })
-                .await?;
-                Ok(of_kind)
-            };
-            found.extend(persist(reach.clock, reach.patience, call).await.result.unwrap_or_default());
-        }
+        found.extend(look::at(reach, resource, &keys, fingerprint).await);
     }
     found
-}
-
-/// The namespaces the objects are in, if they are few; else everything.
-fn scopes(keys: &BTreeSet<&ObjectKey>) -> Vec<Scope> {
-    let namespaces: BTreeSet<Option<&String>> = keys.iter().map(|key| key.namespace.as_ref()).collect();
-    if namespaces.len() > FEW {
-        return vec![Scope::All];
-    }
-    let scope =
-        |namespace: Option<&String>| namespace.map_or(Scope::All, |name| Scope::Namespace(name.clone()));
-    namespaces.into_iter().map(scope).collect()
 }
 
 #[cfg(test)]

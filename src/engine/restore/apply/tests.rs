@@ -13,7 +13,7 @@ use super::*;
 use crate::adapters::memory::clock::FakeClock;
 use crate::adapters::memory::cluster::Cluster;
 use crate::domain::fixup::Propagation;
-use crate::domain::object::Json;
+use crate::domain::object::{Json, Manifest};
 use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
 use crate::engine::decide::restore_plan::plan;
