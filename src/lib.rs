@@ -24,9 +24,11 @@ pub mod domain {
     pub mod transform; // changes on the way back
     pub mod conflict; // what exists already
     pub mod fixup; // what is mended afterwards
+    pub mod owners; // who else manages the objects
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
+    pub mod tool; // a tool that manages objects
     pub mod rules; // all of it, compiled
     pub mod document; // one document of a policy repository
     pub mod schema; // how a document may look
@@ -118,6 +120,7 @@ pub mod engine {
     }
     /// What a restore will do.
     pub mod decide {
+        pub mod hold; // an owner suspended and put back
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
         pub mod waves; // in which order
@@ -128,6 +131,9 @@ pub mod engine {
         pub mod choose; // which objects are meant
         pub mod draft; // into waves
         pub mod restore_plan; // all that is decided before
+        pub mod owner_nodes; // owners that live or come back
+        pub mod graph; // who owns whom
+        pub mod gitops; // which of them are paused
     }
     /// Doing it.
     pub mod restore {
@@ -139,8 +145,10 @@ pub mod engine {
         pub mod settle; // until it can be built upon
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids
+        pub mod inventory; // what an owner that was made anew manages
         pub mod preview; // what a restore would do
         pub mod apply; // wave after wave
+        pub mod pause; // owners, before and after
     }
     /// After it.
     pub mod mend {
@@ -245,7 +253,9 @@ pub mod cli {
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar
+    pub mod stop; // Ctrl-C
     pub mod restore; // backstay restore
+    pub mod resume; // backstay restore resume
     pub mod schema; // backstay schema
     pub mod completion; // backstay completion
     pub mod demo; // backstay demo

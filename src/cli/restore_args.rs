@@ -11,6 +11,8 @@ pub enum RestoreCommand {
     Plan(RestoreArgs),
     /// Carries it out; killed anywhere, the same command finishes the job
     Apply(ApplyArgs),
+    /// Resumes the owners (Flux, Argo CD) that restores left paused
+    Resume(ResumeArgs),
 }
 
 /// Options of `restore plan` and `restore apply`.
@@ -40,6 +42,17 @@ pub struct RestoreArgs {
     /// What happens to objects that exist already; default: the request's, else skip
     #[arg(long, value_enum)]
     pub existing: Option<ExistingArg>,
+    /// What happens to marks of Flux, Argo CD and Helm, and to those who own the objects; default: the request's
+    #[arg(long, value_enum)]
+    pub owners: Option<OwnersArg>,
+}
+
+/// Options of `restore resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Shows which owners are paused, and writes nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `restore apply`.
@@ -66,4 +79,15 @@ pub enum ExistingArg {
     RecreateAlways,
     /// Nothing is written at all
     Fail,
+}
+
+/// What happens to those who own the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OwnersArg {
+    /// Marks stay, even in another cluster or namespace
+    Keep,
+    /// Marks are left out everywhere
+    Strip,
+    /// The owners are suspended until the end
+    Pause,
 }

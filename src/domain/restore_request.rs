@@ -12,6 +12,7 @@ use super::field::FieldError;
 use super::fixup::FixupSpec;
 use super::hook::{HookUse, check_uses};
 use super::identity::SnapshotId;
+use super::owners::Owners;
 use super::path::escape;
 use super::pattern::wrong_name;
 use super::policy::check_kinds;
@@ -47,6 +48,10 @@ pub struct RestoreSpec {
     /// Another answer than `existing` for some kinds; the first entry that names a kind counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existing_for: Vec<ExistingFor>,
+    /// What happens to marks of Flux, Argo CD and Helm, and whether their owners are suspended meanwhile. Absent: marks stay
+    /// on objects that go home, and owners that may revert the restore are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Owners>,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,

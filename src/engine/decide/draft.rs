@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::choose::{Chosen, Definition, Taken};
+use super::choose::{Chosen, Definition, Managed, Taken};
 use super::owners::{Member, Verdict, owners};
 use super::survey::Survey;
 use super::waves::waves;
@@ -58,6 +58,9 @@ pub struct PlannedObject {
     /// What happens to an object that exists.
     #[serde(skip)]
     pub existing: Existing,
+    /// Whose it is, where other tools manage objects.
+    #[serde(skip)]
+    pub managed: Managed,
 }
 
 /// Where the objects go.
@@ -79,6 +82,7 @@ struct Drafted<'a> {
     entry: Option<(usize, &'a StateEntry)>,
     resource: Arc<Resource>,
     new_kind: bool,
+    managed: Managed,
 }
 
 impl Drafted<'_> {
@@ -138,6 +142,7 @@ impl<'a> Draft<'a> {
                     entry: Some((one.at, &self.state.entries[one.at])),
                     new_kind: definition.is_some(),
                     resource,
+                    managed: one.managed,
                 }),
             }
         }
@@ -235,6 +240,7 @@ impl<'a> Draft<'a> {
             entry: None,
             resource: Arc::new((*kind).clone()),
             new_kind: false,
+            managed: Managed::default(),
         }));
     }
 
@@ -261,10 +267,10 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
         let members = wave.members.into_iter();
         let mut wave_objects: Vec<PlannedObject> = members
             .filter_map(|at| {
-                let Drafted { key, notes, after, entry, resource, new_kind } = objects[at].take()?;
+                let Drafted { key, notes, after, entry, resource, new_kind, managed } = objects[at].take()?;
                 let (entry, ready) = (entry.map(|(entry, _)| entry), awaited.remove(&at));
                 let existing = rules.of(&resource);
-                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing })
+                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing, managed })
             })
             .collect();
         wave_objects.sort_by(|a, b| a.key.cmp(&b.key));

@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use super::choose::{self, choose};
 use super::draft::{self, PlannedWave, draft};
+use super::hold::Hold;
 use super::prepare::{Cluster, Destination, Mapping};
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
-use crate::domain::object::Resource;
+use crate::domain::object::{ObjectKey, Resource};
+use crate::domain::owners::Owners;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
@@ -66,6 +68,9 @@ pub struct RestorePlan {
     /// What objects are prepared with.
     #[serde(skip)]
     pub settings: Settings,
+    /// Owners that come back and are kept quiet until the end; none before that is decided.
+    #[serde(skip)]
+    pub holds: BTreeMap<ObjectKey, Hold>,
 }
 
 /// What objects are prepared with when they are sent.
@@ -73,6 +78,7 @@ pub struct RestorePlan {
 pub struct Settings {
     catalog: Arc<Catalog>,
     cluster: Cluster,
+    owners: Option<Owners>,
     mapping: Mapping,
     transforms: Vec<Transform>,
     volumes: BTreeMap<String, Volume>,
@@ -97,8 +103,8 @@ impl Settings {
 
     /// Where the objects go.
     pub fn destination(&self) -> Destination<'_> {
-        let Self { catalog: _, cluster, mapping, transforms, volumes, served: _ } = self;
-        Destination { cluster: *cluster, mapping, transforms, volumes }
+        let Self { catalog: _, cluster, owners, mapping, transforms, volumes, served: _ } = self;
+        Destination { cluster: *cluster, owners: *owners, mapping, transforms, volumes }
     }
 }
 
@@ -124,6 +130,7 @@ pub async fn plan(
     let mut settings = Settings {
         catalog: catalog.clone(),
         cluster: if home { Cluster::Same } else { Cluster::Other },
+        owners: spec.owners,
         mapping: Mapping {
             namespaces: spec.namespace_mapping.clone(),
             storage_classes: spec.storage_class_mapping.clone(),
@@ -161,6 +168,7 @@ pub async fn plan(
         unmatched,
         notes,
         settings,
+        holds: BTreeMap::new(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures::{StreamExt, stream};
 
 use super::existing::{Fingerprint, fingerprint};
+use super::inventory::with_inventory;
 use super::links::{Link, Missing, Uids, link};
 use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
@@ -54,6 +55,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         waves: Vec::new(),
         left_out: plan.left_out.clone(),
         fixups: Vec::new(),
+        owners: Vec::new(),
         notes: plan.notes.clone(),
     };
     let there = there(plan, reach).await?;
@@ -201,6 +203,7 @@ impl<'a> Run<'a> {
             Ok(prepared) => {
                 let owners = prepared.owners().to_vec();
                 let prepared = prepared.owned(self.uids.known(&owners));
+                let prepared = prepared.held_by(self.plan.holds.get(&planned.key));
                 let released = released(prepared.manifest(), self.plan.settings.volumes());
                 let order = Order {
                     resource: &planned.resource,
@@ -213,6 +216,8 @@ impl<'a> Run<'a> {
                     mode: Mode::Real,
                 };
                 let written = put(self.reach, &order).await;
+                let written =
+                    with_inventory(self.reach, planned, self.plan.settings.catalog(), written).await;
                 Done { planned, owners, written: self.with_volume(written, released).await }
             }
         }

@@ -14,6 +14,10 @@ enum To {
 }
 
 fn prepared(plural: &str, text: &str, to: To) -> Result<Preparation, Error> {
+    prepared_for(plural, text, to, None)
+}
+
+fn prepared_for(plural: &str, text: &str, to: To, owners: Option<Owners>) -> Result<Preparation, Error> {
     let object = Manifest::parse(yaml::parse(text).unwrap()).unwrap();
     let resource = Resource {
         gvk: Gvk::new(&object.gvk().api_version(), object.kind()),
@@ -29,7 +33,7 @@ fn prepared(plural: &str, text: &str, to: To) -> Result<Preparation, Error> {
     let taken = Volume { claim: Some(("shop".to_owned(), "other".to_owned())), released_from: None };
     let volumes = BTreeMap::from([("kept".to_owned(), Volume::default()), ("taken".to_owned(), taken)]);
     let cluster = if matches!(to, To::OtherCluster) { Cluster::Other } else { Cluster::Same };
-    let destination = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
+    let destination = Destination { cluster, owners, mapping: &mapping, transforms: &[], volumes: &volumes };
     prepare(object, &Catalog::builtin().kind(&resource), &destination)
 }
 
@@ -130,6 +134,7 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
     };
     let to = Destination {
         cluster: Cluster::Same,
+        owners: None,
         mapping: &Mapping::default(),
         transforms: &[],
         volumes: &BTreeMap::new(),
@@ -408,6 +413,7 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
         let object = Manifest::parse(yaml::parse(&text).unwrap()).unwrap();
         let to = Destination {
             cluster: Cluster::Same,
+            owners: None,
             mapping: &Mapping::default(),
             transforms: &[],
             volumes: &BTreeMap::new(),
@@ -417,6 +423,48 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
     let Ok(Preparation::Send(prepared)) = send("2") else { panic!("not sent") };
     assert_eq!(prepared.manifest().at("/spec/image").and_then(Json::as_str), Some("new"));
     assert_eq!(send("text").unwrap_err().to_string(), "cannot decide how the object is restored");
+}
+
+const MARKED: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop, labels: {\
+    kustomize.toolkit.fluxcd.io/name: apps, kustomize.toolkit.fluxcd.io/namespace: flux-system,\
+    app.kubernetes.io/managed-by: Helm, app: web}, annotations: {\
+    argocd.argoproj.io/tracking-id: 'shop:/ConfigMap:shop/c', argocd.argoproj.io/sync-wave: '1',\
+    meta.helm.sh/release-name: web, meta.helm.sh/release-namespace: shop}}}";
+
+#[test]
+fn the_request_says_which_objects_keep_the_marks_of_their_owners() {
+    let labels_and_annotations = |owners, to| {
+        let Preparation::Send(sent) = prepared_for("configmaps", MARKED, to, owners).unwrap() else {
+            panic!("left out")
+        };
+        let names = |map: Option<&crate::domain::object::JsonMap>| {
+            map.into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>()
+        };
+        [names(sent.manifest().annotations()), names(sent.manifest().labels())].concat().join(" ")
+    };
+    let all = "argocd.argoproj.io/sync-wave argocd.argoproj.io/tracking-id meta.helm.sh/release-name \
+        meta.helm.sh/release-namespace app app.kubernetes.io/managed-by kustomize.toolkit.fluxcd.io/name \
+        kustomize.toolkit.fluxcd.io/namespace";
+    let elsewhere = "argocd.argoproj.io/sync-wave meta.helm.sh/release-name meta.helm.sh/release-namespace app \
+        app.kubernetes.io/managed-by";
+    for owners in [None, Some(Owners::Pause)] {
+        assert_eq!(labels_and_annotations(owners, To::Home), all);
+        assert_eq!(labels_and_annotations(owners, To::OtherCluster), elsewhere);
+        assert_eq!(labels_and_annotations(owners, To::Copy), elsewhere);
+    }
+    for to in [To::Home, To::OtherCluster, To::Copy] {
+        assert_eq!(labels_and_annotations(Some(Owners::Keep), to), all);
+        let none = "argocd.argoproj.io/sync-wave app";
+        assert_eq!(labels_and_annotations(Some(Owners::Strip), to), none);
+    }
+}
+
+#[test]
+fn an_owner_that_was_saved_while_it_was_paused_comes_back_as_it_was_before() {
+    let text = "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: apps, namespace: \
+        flux-system, annotations: {backstay.dev/paused: '{\"restore\":\"request shop\"}'}}, spec: {path: ./apps, suspend: true}}";
+    let sent = line("kustomizations", text, To::Home);
+    assert_eq!(sent, r#"{"metadata":{"name":"apps","namespace":"flux-system"},"spec":{"path":"./apps"}}"#);
 }
 
 #[test]
