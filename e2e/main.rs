@@ -25,6 +25,7 @@ mod scenarios {
     pub mod faults;
     pub mod fixups;
     pub mod formats;
+    pub mod gitops;
     pub mod locations;
     pub mod mapping;
     pub mod restore;
@@ -82,6 +83,7 @@ fn all() -> Vec<Scenario> {
         scenarios::mapping::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
+        scenarios::gitops::all(),
         scenarios::faults::all(),
         scenarios::locations::all(),
         scenarios::bad_input::all(),
