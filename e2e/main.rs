@@ -27,6 +27,7 @@ mod scenarios {
     pub mod formats;
     pub mod journal;
     pub mod items;
+    pub mod gitops;
     pub mod locations;
     pub mod mapping;
     pub mod owners;
@@ -89,6 +90,7 @@ fn all() -> Vec<Scenario> {
         scenarios::versions::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
+        scenarios::gitops::all(),
         scenarios::faults::all(),
         scenarios::journal::all(),
         scenarios::locations::all(),

@@ -25,9 +25,11 @@ pub mod domain {
     pub mod transform; // changes on the way back
     pub mod conflict; // what exists already
     pub mod fixup; // what is mended afterwards
+    pub mod owners; // who else manages the objects
     pub mod restore_request; // what is wanted back
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
+    pub mod tool; // a tool that manages objects
     pub mod rules; // all of it, compiled
     pub mod document; // one document of a policy repository
     pub mod schema; // how a document may look
@@ -121,18 +123,23 @@ pub mod engine {
     }
     /// What a restore will do.
     pub mod decide {
+        pub mod hold; // an owner suspended and put back
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
         pub mod waves; // in which order
         pub mod definition; // what a definition adds
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
+        pub mod look; // objects by their keys
         pub mod survey; // what the cluster is like
         pub mod choose; // which objects are meant
         pub mod versions; // which version is sent
         pub mod draft; // into waves
         pub mod surplus; // what the snapshot does not have
         pub mod restore_plan; // all that is decided before
+        pub mod owner_nodes; // owners that live or come back
+        pub mod graph; // who owns whom
+        pub mod gitops; // which of them are paused
     }
     /// Doing it.
     pub mod restore {
@@ -149,10 +156,12 @@ pub mod engine {
         pub mod rebind; // claims and the volumes that waited for them
         pub mod links; // owners by their new uids
         pub mod finalizers; // once their controller is there
+        pub mod inventory; // what an owner that was made anew manages
         pub mod wave; // writes that may run together
         pub mod remove; // what the snapshot does not have
         pub mod preview; // what a restore would do
         pub mod apply; // wave after wave
+        pub mod pause; // owners, before and after
     }
     /// After it.
     pub mod mend {
@@ -266,10 +275,12 @@ pub mod cli {
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar
+    pub mod stop; // Ctrl-C
     pub mod doors; // of a restore
     pub mod restore_spec; // what a person wants restored
     pub mod restore_runs; // backstay restore status, cancel
     pub mod restore; // backstay restore plan, apply
+    pub mod resume; // backstay restore resume
     pub mod schema; // backstay schema
     pub mod completion; // backstay completion
     pub mod demo; // backstay demo

@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -15,9 +16,10 @@ use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
+use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, init, keys, prune, restore, restore_runs, schema, snapshots, validate,
-    verify,
+    backup, compare, completion, demo, init, keys, prune, restore, restore_runs, resume, schema, snapshots,
+    validate, verify,
 };
 
 /// Runs a command to its end.
@@ -59,15 +61,33 @@ fn start_logs(global: &Global) -> Result<(), Failure> {
     started.map_err(|e| Failure::usage(e.to_string()))
 }
 
-/// Ctrl-C and SIGTERM drop the command where it stands; every `.await` leaves the outside world valid.
+/// How long a restore may take to resume what it paused, once it is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Ctrl-C and SIGTERM drop the command where it stands; every `.await` leaves the outside world valid. A restore first
+/// resumes what it paused; a second signal drops it as well.
 async fn interruptible(cli: Cli) -> Result<Done, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
+    let restores = matches!(cli.command, Command::Restore(RestoreCommand::Apply(_)));
+    let (asks, stop) = Stop::pair();
+    let mut command = Box::pin(command(cli, &stop));
     tokio::select! {
-        done = command(cli) => done,
-        _ = tokio::signal::ctrl_c() => Err(interrupted()),
-        _ = terminate.recv() => Err(interrupted()),
+        done = &mut command => return done,
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    if !restores {
+        return Err(interrupted());
+    }
+    asks.send(true).ok();
+    let unfinished = || Failure::stopped("interrupted").hint(restore::AGAIN_AND_RESUME);
+    tokio::select! {
+        done = command => done,
+        _ = tokio::signal::ctrl_c() => Err(unfinished()),
+        _ = terminate.recv() => Err(unfinished()),
+        () = tokio::time::sleep(GRACE) => Err(unfinished()),
     }
 }
 
@@ -76,7 +96,7 @@ fn interrupted() -> Failure {
         .hint("run the same command again: a backup left nothing behind, a restore goes on where it stopped")
 }
 
-async fn command(cli: Cli) -> Result<Done, Failure> {
+async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
     let app = App::new(settings(&cli.global));
     let progress = !cli.global.quiet && std::io::stderr().is_terminal();
     match cli.command {
@@ -89,9 +109,10 @@ async fn command(cli: Cli) -> Result<Done, Failure> {
         Command::Show(args) => snapshots::show(&app, &args).await,
         Command::Diff(args) => compare::diff(&app, &args).await,
         Command::Restore(RestoreCommand::Plan(args)) => restore::plan(&app, &args).await,
-        Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress).await,
         Command::Restore(RestoreCommand::Status(args)) => restore_runs::status(&app, &args).await,
         Command::Restore(RestoreCommand::Cancel(args)) => restore_runs::cancel(&app, &args).await,
+        Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress, stop).await,
+        Command::Restore(RestoreCommand::Resume(args)) => resume::resume(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),

@@ -20,6 +20,7 @@ use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
 use super::print::Printer;
 use super::restore_args::{ApplyArgs, RestoreArgs};
+use super::stop::Stop;
 use super::{backup, compare, init, restore, snapshots, verify};
 
 /// The restore request of the demo: a namespace comes back, and another one gets its label again.
@@ -75,10 +76,11 @@ async fn restore(app: &App) -> Result<bool, Failure> {
         children: Vec::new(),
         prune: false,
         token: None,
+        owners: None,
     };
     command("backstay restore plan mend", &restore::plan(app, &mend()).await?)?;
     let apply = ApplyArgs { restore: mend(), yes: false, concurrency: 16 };
-    command("backstay restore apply mend", &restore::apply(app, &apply, false).await?)?;
+    command("backstay restore apply mend", &restore::apply(app, &apply, false, &Stop::never()).await?)?;
     says("Is everything as it was saved, and is what was saved sound?");
     let equal = diff(app, "archive@latest", "cluster").await?;
     let sound =

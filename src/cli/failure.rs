@@ -121,6 +121,13 @@ impl Failure {
         Self { exit: Exit::Usage, message: error.to_string(), causes, hint: None }
     }
 
+    /// Adds what is to be known beside it.
+    #[must_use]
+    pub fn with(mut self, more: &[String]) -> Self {
+        self.causes.extend_from_slice(more);
+        self
+    }
+
     /// Adds the next step.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -8,28 +8,31 @@ use std::sync::Arc;
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
-use crate::domain::report::{Outcome, Phase};
+use crate::domain::report::{Outcome, OwnerAction, OwnerReport, Phase};
 use crate::domain::restore_run::RestoreRun;
 use crate::engine::clean::hide::Marks;
+use crate::engine::decide::gitops::Asked;
 use crate::engine::decide::reach::{Progress, Reach, Silent};
 use crate::engine::decide::restore_plan::{self, RestorePlan};
 use crate::engine::decide::surplus::{self, surplus};
 use crate::engine::decide::survey::survey;
 use crate::engine::mend::fixups;
 use crate::engine::recovery::journal::{self, Shelf};
-use crate::engine::recovery::run::{Job, Log, run};
+use crate::engine::recovery::run::{self, Broken, Job, Log, run};
 use crate::engine::recovery::turn::{self, Ticket, Turn, begin};
-use crate::engine::restore::preview;
+use crate::engine::restore::{pause, preview};
 
 use super::done::Done;
 use super::doors::reach;
 use super::failure::{Exit, Failure};
+use super::print::count;
 use super::progress::Bar;
 use super::restore_args::{ApplyArgs, RestoreArgs};
 use super::restore_runs::Ran;
 use super::restore_spec::{Wanted, wanted};
 use super::show_plan::Shown;
 use super::states::{self, Search};
+use super::stop::Stop;
 use super::{repository, snapshots};
 
 /// Shows what a restore would do; exit code 1 when that is anything.
@@ -43,12 +46,12 @@ pub async fn plan(app: &App, args: &RestoreArgs) -> Result<Done, Failure> {
     let looked = preview::preview(&job.plan, &job.state, &marks, &reach).await;
     let preview = looked.map_err(|e| Failure::closed(&e))?;
     let fixups = fixups::preview(&job.fixups, &reach).await;
-    let shown = Shown { plan: job.plan, preview, fixups };
+    let shown = Shown { plan: job.plan, owners: job.pause, preview, fixups };
     Ok(Done::new(if shown.changes_nothing() { Exit::Fine } else { Exit::Different }, shown))
 }
 
-/// Carries a restore out, its fixups after the waves.
-pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, Failure> {
+/// Carries a restore out, its fixups after the waves. Owners that it pauses are resumed however it ends.
+pub async fn apply(app: &App, args: &ApplyArgs, progress: bool, stop: &Stop) -> Result<Done, Failure> {
     let bar = progress.then(Bar::default);
     let heard: &dyn Progress = match &bar {
         Some(bar) => bar,
@@ -58,13 +61,51 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool) -> Result<Done, 
     let set = repository::load(app).await?;
     let wanted = wanted(&set, &args.restore)?;
     let allowed = if args.yes { Deletions::Allowed } else { Deletions::Refused };
-    let (job, mut log) = match set_out(app, (&set, &wanted), allowed, &reach).await? {
+    let begun = stop.before(Box::pin(set_out(app, (&set, &wanted), allowed, &reach))).await;
+    let begun = begun.ok_or_else(|| Failure::stopped("interrupted; nothing was restored"))?;
+    let (job, mut log) = match begun? {
         Way::Done(run) => return Ok(Done::new(exit(run.outcome), Ran::again(*run))),
         Way::Open(job, log) => (job, log),
     };
-    let report = run(&job, &reach, &mut log).await.map_err(|e| Failure::closed(&e))?;
+    let ended = stop.before(Box::pin(run(&job, &reach, &mut log))).await;
+    let Some(ended) = ended else {
+        let owners = pause::resume(&job.pause, &reach).await;
+        drop(bar);
+        return Err(interrupted(&owners));
+    };
     drop(bar);
+    let report = ended.map_err(|e| broken(&e))?;
     Ok(Done::new(exit(Some(report.outcome)), report))
+}
+
+/// What helps after a restore that could not end in order.
+pub const AGAIN_AND_RESUME: &str = "run the same command again: it goes on where it stopped; or `backstay restore resume` for owners that are still paused";
+
+fn broken(broken: &Broken) -> Failure {
+    let failure = match &broken.error {
+        run::Error::Pause(error) => Failure::failed(error).hint(error.next()),
+        run::Error::Apply(error) => Failure::closed(error),
+    };
+    failure.with(&still_paused(&broken.owners))
+}
+
+/// Owners that could not be resumed, each with the reason.
+fn still_paused(owners: &[OwnerReport]) -> Vec<String> {
+    let still = owners.iter().filter(|owner| owner.action == OwnerAction::StillPaused);
+    let told = |owner: &OwnerReport| {
+        format!("{} is still paused: {}", owner.key, owner.reason.as_deref().unwrap_or_default())
+    };
+    still.map(told).collect()
+}
+
+fn interrupted(owners: &[OwnerReport]) -> Failure {
+    let resumed = owners.iter().filter(|owner| owner.action == OwnerAction::Resumed).count();
+    let text = match resumed {
+        0 => "interrupted".to_owned(),
+        some => format!("interrupted; {} resumed", count(some as u64, "owner")),
+    };
+    let failure = Failure::stopped(text).with(&still_paused(owners));
+    failure.hint("run the same command again: it goes on where it stopped")
 }
 
 /// Whether there is anything to do.
@@ -211,7 +252,10 @@ async fn prepare(
         let surplus = surplus(&state, spec, (&catalog, &survey), reach).await;
         plan.surplus = Some(surplus.map_err(|e| unprunable(&e))?);
     }
-    Ok(Job { state, plan, fixups })
+    let asked = Asked { owners: spec.owners, restore: &wanted.called };
+    let looked = pause::look(&mut plan, asked, reach).await;
+    let pause = looked.map_err(|e| Failure::failed(&e).hint(e.next()))?;
+    Ok(Job { state, plan, pause, fixups })
 }
 
 /// What diffs must not show.

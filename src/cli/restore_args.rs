@@ -15,6 +15,8 @@ pub enum RestoreCommand {
     Status(StatusArgs),
     /// Ends a restore that is at work or was interrupted; what was restored stays
     Cancel(CancelArgs),
+    /// Resumes the owners (Flux, Argo CD) that restores left paused
+    Resume(ResumeArgs),
 }
 
 /// Options of `restore plan` and `restore apply`.
@@ -53,6 +55,17 @@ pub struct RestoreArgs {
     /// Token of the run: with one that was used before, nothing is done; default: the request's
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// What happens to marks of Flux, Argo CD and Helm, and to those who own the objects; default: the request's
+    #[arg(long, value_enum)]
+    pub owners: Option<OwnersArg>,
+}
+
+/// Options of `restore resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Shows which owners are paused, and writes nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `restore apply`.
@@ -99,4 +112,15 @@ pub struct StatusArgs {
 pub struct CancelArgs {
     /// Name of the request, as `restore status` lists it
     pub request: String,
+}
+
+/// What happens to those who own the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OwnersArg {
+    /// Marks stay, even in another cluster or namespace
+    Keep,
+    /// Marks are left out everywhere
+    Strip,
+    /// The owners are suspended until the end
+    Pause,
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
+use crate::domain::owners::Owners;
 use crate::domain::restore_request::{RestoreSource, RestoreSpec};
 use crate::engine::archive::part;
 use crate::engine::recovery::claim::Ask;
@@ -13,7 +14,7 @@ use crate::engine::recovery::claim::Ask;
 use super::choose::{self, StateName};
 use super::compare;
 use super::failure::Failure;
-use super::restore_args::{ExistingArg, RestoreArgs};
+use super::restore_args::{ExistingArg, OwnersArg, RestoreArgs};
 
 /// A restore as it is asked for.
 pub struct Wanted {
@@ -23,6 +24,8 @@ pub struct Wanted {
     pub spec: RestoreSpec,
     /// SHA-256 of the request without its token, lower-case hex.
     pub digest: String,
+    /// What the restore is called on the owners it pauses: the same command has the same name.
+    pub called: String,
 }
 
 impl Wanted {
@@ -55,10 +58,17 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
             ExistingArg::Fail => Existing::Fail,
         };
     }
+    if let Some(owners) = args.owners {
+        spec.owners = Some(match owners {
+            OwnersArg::Keep => Owners::Keep,
+            OwnersArg::Strip => Owners::Strip,
+            OwnersArg::Pause => Owners::Pause,
+        });
+    }
     let token = args.token.clone().or(spec.token.take());
     let bytes = serde_json::to_vec(&spec).map_err(|e| Failure::failed(&e))?;
     spec.token = token;
-    Ok(Wanted { request: args.request.clone(), spec, digest: part::sha256(&bytes) })
+    Ok(Wanted { request: args.request.clone(), spec, digest: part::sha256(&bytes), called: called(args) })
 }
 
 fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
@@ -72,6 +82,7 @@ fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, 
         transforms: Vec::new(),
         existing: Existing::default(),
         existing_for: Vec::new(),
+        owners: None,
         restore_status_of: Vec::new(),
         children: args.children.clone(),
         waves: Vec::new(),
@@ -80,6 +91,26 @@ fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, 
         hooks: Vec::new(),
         fixups: Vec::new(),
     })
+}
+
+/// What the restore is called on the owners it pauses: the same command has the same name.
+fn called(args: &RestoreArgs) -> String {
+    if let Some(request) = &args.request {
+        return format!("request {request}");
+    }
+    let lists = [
+        ("-n", &args.only_namespace),
+        ("--only-kind", &args.only_kind),
+        ("--map-namespace", &args.map_namespace),
+        ("--map-storage-class", &args.map_storage_class),
+        ("--map-image", &args.map_image),
+        ("--children", &args.children),
+    ];
+    let mut words: Vec<&str> = args.from.iter().map(String::as_str).collect();
+    for (option, values) in lists {
+        words.extend(values.iter().flat_map(|value| [option, value.as_str()]));
+    }
+    words.join(" ")
 }
 
 fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
@@ -111,4 +142,30 @@ fn mapping(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, F
         }
     }
     Ok(mapping)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_command_has_the_same_name_whatever_it_does_with_what_exists() {
+        let args = RestoreArgs {
+            request: None,
+            from: Some("archive@latest".into()),
+            only_namespace: vec!["shop".into(), "db".into()],
+            only_kind: vec!["Secret".into()],
+            map_namespace: vec!["shop=copy".into()],
+            map_storage_class: Vec::new(),
+            map_image: Vec::new(),
+            existing: Some(ExistingArg::Update),
+            children: Vec::new(),
+            prune: true,
+            token: Some("one".into()),
+            owners: Some(OwnersArg::Pause),
+        };
+        let wanted = "archive@latest -n shop -n db --only-kind Secret --map-namespace shop=copy";
+        assert_eq!(called(&args), wanted);
+        assert_eq!(called(&RestoreArgs { request: Some("back".into()), from: None, ..args }), "request back");
+    }
 }

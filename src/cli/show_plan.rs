@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use crate::domain::report::ObjectAction;
+use crate::engine::decide::gitops::PausePlan;
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::difference::render;
 use crate::engine::mend::fixups::FixupPreview;
@@ -22,6 +23,8 @@ const NAMED: usize = 50;
 pub struct Shown {
     /// The plan that `apply` carries out.
     pub plan: RestorePlan,
+    /// What happens to those who own the objects.
+    pub owners: PausePlan,
     /// What the API server says of each object.
     pub preview: RestorePreview,
     /// Fixups in order.
@@ -47,7 +50,7 @@ impl Shown {
 impl Show for Shown {
     fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
         if !quiet {
-            writeln!(out, "{}", self.plan)?;
+            writeln!(out, "{}{}", self.plan, self.owners)?;
         }
         for wave in &self.preview.waves {
             let mut named = 0;

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::domain::report::{ObjectAction, ObjectReport, RestoreReport, WaveReport};
+use crate::domain::report::{
+    ObjectAction, ObjectReport, OwnerAction, OwnerReport, RestoreReport, WaveReport,
+};
 
 use super::print::{Show, count};
 
@@ -23,6 +25,9 @@ impl Show for RestoreReport {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
             writeln!(out, "  fixup {} ({:?}){reason}", fixup.name, fixup.outcome)?;
         }
+        for owner in self.owners.iter().filter(|owner| !quiet || owner.action == OwnerAction::StillPaused) {
+            show_owner(owner, out)?;
+        }
         if !quiet {
             for (reason, number) in reasons(&self.left_out) {
                 writeln!(out, "  left out: {}: {reason}", count(number, "object"))?;
@@ -33,6 +38,16 @@ impl Show for RestoreReport {
         }
         Ok(())
     }
+}
+
+/// One owner that was paused.
+pub fn show_owner(owner: &OwnerReport, out: &mut dyn Write) -> io::Result<()> {
+    let reason = owner.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    let action = match owner.action {
+        OwnerAction::Resumed => "resumed",
+        OwnerAction::StillPaused => "still paused",
+    };
+    writeln!(out, "  {action} {}{reason}", owner.key)
 }
 
 fn show_wave(wave: &WaveReport, out: &mut dyn Write, quiet: bool) -> io::Result<()> {

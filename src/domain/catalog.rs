@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
 use super::object::Json;
+use super::owners::OwnerSpec;
 use super::policy::KindPattern;
 
 /// Waves and rules. Every rule that matches an object counts; of single values (`wave`, `ready`, sizes) the last one wins.
@@ -21,6 +22,9 @@ pub struct CatalogSpec {
     /// Rules in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleSpec>,
+    /// Tools that manage objects, such as Flux and Argo CD. An entry with the name of a built-in one replaces it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnerSpec>,
 }
 
 /// Objects that a restore may apply together.
@@ -106,10 +110,14 @@ pub struct RestoreRule {
     /// Fields left out: JSON pointers, each segment may hold the glob `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
-    /// Fields that make sense only at home, such as marks of who manages the object: left out when it goes to another
-    /// namespace or cluster. JSON pointers, each segment may hold the glob `*`.
+    /// Fields that make sense only at home: left out when the object goes to another namespace or cluster. JSON pointers,
+    /// each segment may hold the glob `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub home_only: Vec<String>,
+    /// Marks of who manages the object: left out when it goes to another namespace or cluster, but under `owners: Keep`;
+    /// under `owners: Strip` always. JSON pointers, each segment may hold the glob `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
     /// Fields that hold the name of a namespace: they follow `namespaceMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,

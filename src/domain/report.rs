@@ -145,6 +145,9 @@ pub struct RestoreReport {
     /// Fixups in the order they ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupReport>,
+    /// Owners that were paused meanwhile, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnerReport>,
     /// What the reader should know although it is no failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -160,8 +163,9 @@ impl RestoreReport {
             FixupOutcome::Verified | FixupOutcome::NotNeeded | FixupOutcome::Warned => false,
             FixupOutcome::Failed | FixupOutcome::NotRun => true,
         });
+        let asleep = self.owners.iter().any(|owner| owner.action == OwnerAction::StillPaused);
         let missing = objects().any(failed) || self.left_out.iter().any(failed) || !self.unpruned.is_empty();
-        if !missing && !late && !unmended {
+        if !missing && !late && !unmended && !asleep {
             return Outcome::Complete;
         }
         if objects().any(|object| !failed(object)) { Outcome::Partial } else { Outcome::Failed }
@@ -179,6 +183,29 @@ pub struct WaveReport {
     /// Why the wave did not become ready in time, if so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<ObjectReport>,
+}
+
+/// What became of one owner that was paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerReport {
+    /// Identity.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// What happened.
+    pub action: OwnerAction,
+    /// Why, where it is not plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of an owner that was paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnerAction {
+    /// It is what it was before it was paused, or what was saved of it.
+    Resumed,
+    /// It could not be resumed.
+    StillPaused,
 }
 
 /// What happened to one object.

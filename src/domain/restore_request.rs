@@ -13,6 +13,7 @@ use super::field::FieldError;
 use super::fixup::{FixupSpec, Target};
 use super::hook::{HookUse, check_uses};
 use super::identity::SnapshotId;
+use super::owners::Owners;
 use super::path::escape;
 use super::pattern::wrong_name;
 use super::policy::{KindPattern, check_kinds};
@@ -74,6 +75,10 @@ pub struct RestoreSpec {
     /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restore_status_of: Vec<KindPattern>,
+    /// What happens to marks of Flux, Argo CD and Helm, and whether their owners are suspended meanwhile. Absent: marks stay
+    /// on objects that go home, and owners that may revert the restore are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Owners>,
     /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,

@@ -49,6 +49,8 @@ pub struct Edit {
     pub drop: Vec<FieldPath>,
     /// Fields left out unless the object returns to its own cluster and namespace.
     pub home_only: Vec<FieldPath>,
+    /// Marks of who manages the object.
+    pub marks: Vec<FieldPath>,
     /// Fields that hold the name of a namespace.
     pub namespaces: Vec<FieldPath>,
     /// Fields that hold the name of a storage class.
@@ -229,6 +231,7 @@ impl FieldReader {
             skip,
             drop,
             home_only,
+            marks,
             namespaces,
             storage_classes,
             images,
@@ -247,6 +250,7 @@ impl FieldReader {
             skip: skip.clone(),
             drop: self.paths("/restore/drop", drop),
             home_only: self.paths("/restore/homeOnly", home_only),
+            marks: self.paths("/restore/marks", marks),
             namespaces: self.paths("/restore/namespaces", namespaces),
             storage_classes: self.paths("/restore/storageClasses", storage_classes),
             images: self.paths("/restore/images", images),

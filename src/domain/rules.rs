@@ -10,10 +10,12 @@ use serde::Deserialize;
 use super::catalog::{CatalogSpec, WaveSpec};
 use super::field::{FieldError, closest};
 use super::object::{Manifest, Resource};
+use super::owners::OwnerSpec;
 use super::rule::{Edit, Ready, Rule, Unclear, Way};
+use super::tool::Tool;
 
 /// The built-in catalog, in the order in which its rules count.
-pub const FILES: [(&str, &str); 7] = [
+pub const FILES: [(&str, &str); 8] = [
     ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
     ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
     ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
@@ -21,6 +23,7 @@ pub const FILES: [(&str, &str); 7] = [
     ("mappings.yaml", include_str!("../../policies/catalog/mappings.yaml")),
     ("versions.yaml", include_str!("../../policies/catalog/versions.yaml")),
     ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
+    ("owners.yaml", include_str!("../../policies/catalog/owners.yaml")),
 ];
 
 /// Objects per page where the catalog says nothing.
@@ -31,6 +34,7 @@ pub const PAGE_SIZE: u32 = 500;
 pub struct Catalog {
     waves: Vec<WaveSpec>,
     rules: Vec<Rule>,
+    tools: Vec<Tool>,
 }
 
 /// A built-in file: a document as a policy repository would hold it.
@@ -47,7 +51,7 @@ struct File {
 }
 
 static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
-    let mut catalog = Catalog { waves: Vec::new(), rules: Vec::new() };
+    let mut catalog = Catalog { waves: Vec::new(), rules: Vec::new(), tools: Vec::new() };
     for (name, text) in FILES {
         let file: File = serde_saphyr::from_str(text).unwrap_or_else(|e| unreadable(name, &e.to_string()));
         let errors = catalog.add(&file.spec, Origin::Builtin);
@@ -83,11 +87,18 @@ impl Catalog {
         let mut catalog = Self::builtin();
         let mut errors = Vec::new();
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut tools: BTreeMap<&str, &str> = BTreeMap::new();
         for (document, spec) in user {
             for (index, rule) in spec.rules.iter().enumerate() {
                 if let Some(other) = seen.insert(&rule.name, document) {
                     let message = format!("rule {:?} stands in catalog {other} already", rule.name);
                     errors.push(FieldError::new(format!("{document}/rules/{index}/name"), message));
+                }
+            }
+            for (index, owner) in spec.owners.iter().enumerate() {
+                if let Some(other) = tools.insert(&owner.name, document) {
+                    let message = format!("{:?} stands in catalog {other} already", owner.name);
+                    errors.push(FieldError::new(format!("{document}/owners/{index}/name"), message));
                 }
             }
             let found = catalog.add(spec, Origin::PolicyRepository);
@@ -101,6 +112,11 @@ impl Catalog {
         &self.waves
     }
 
+    /// Tools that manage objects.
+    pub fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
     /// What is known about a kind. Costs a few microseconds: ask once for many objects.
     pub fn kind(&self, resource: &Resource) -> KindRules<'_> {
         let gvk = &resource.gvk;
@@ -109,11 +125,13 @@ impl Catalog {
             resource: resource.clone(),
             catalog: self,
             rules: self.rules.iter().filter(mine).collect(),
+            tool: self.tools.iter().find(|tool| tool.owns_as(resource)),
         }
     }
 
     fn add(&mut self, spec: &CatalogSpec, origin: Origin) -> Vec<FieldError> {
         let mut errors = self.add_waves(&spec.waves, origin);
+        errors.extend(self.add_tools(&spec.owners, origin));
         for (index, rule) in spec.rules.iter().enumerate() {
             let pointer = format!("/rules/{index}");
             if let Some(wave) = rule.wave.as_ref().filter(|w| self.place(w).is_none()) {
@@ -132,6 +150,22 @@ impl Catalog {
                 }
                 (Some(old), Origin::PolicyRepository) => *old = compiled,
                 (None, _) => self.rules.push(compiled),
+            }
+        }
+        errors
+    }
+
+    fn add_tools(&mut self, owners: &[OwnerSpec], origin: Origin) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for (index, spec) in owners.iter().enumerate() {
+            let pointer = format!("/owners/{index}");
+            match (Tool::compile(spec), self.tools.iter_mut().find(|t| t.name == spec.name), origin) {
+                (Err(found), _, _) => errors.extend(found.into_iter().map(|error| error.under(&pointer))),
+                (Ok(_), Some(_), Origin::Builtin) => {
+                    errors.push(FieldError::new(format!("{pointer}/name"), "stands there twice"));
+                }
+                (Ok(tool), Some(old), Origin::PolicyRepository) => *old = tool,
+                (Ok(tool), None, _) => self.tools.push(tool),
             }
         }
         errors
@@ -185,12 +219,23 @@ pub struct KindRules<'c> {
     resource: Resource,
     catalog: &'c Catalog,
     rules: Vec<&'c Rule>,
+    tool: Option<&'c Tool>,
 }
 
 impl<'c> KindRules<'c> {
     /// The kind.
     pub fn resource(&self) -> &Resource {
         &self.resource
+    }
+
+    /// The tool whose owners are of this kind.
+    pub fn tool(&self) -> Option<&'c Tool> {
+        self.tool
+    }
+
+    /// All tools, for objects that one of them manages.
+    pub fn tools(&self) -> &'c [Tool] {
+        &self.catalog.tools
     }
 
     /// Why objects of the kind are not even listed.

@@ -89,6 +89,23 @@ fn a_rule_with_the_name_of_a_built_in_one_replaces_it() {
 }
 
 #[test]
+fn a_policy_repository_adds_a_tool_or_replaces_a_built_in_one() {
+    let label = "marks: [{name: /metadata/labels/app.kubernetes.io~1instance}]";
+    let text = format!(
+        "owners: [{{name: argo-cd/application, kinds: [applications.argoproj.io], {label}}}, {{name: mine, {label}}}]"
+    );
+    let (catalog, built_in) = (user(&text).unwrap(), Catalog::builtin());
+    assert_eq!(catalog.tools().len(), built_in.tools().len() + 1);
+    let applications = resource("argoproj.io/v1alpha1", "Application", "applications");
+    assert!(built_in.kind(&applications).tool().unwrap().suspend.is_some());
+    assert!(catalog.kind(&applications).tool().unwrap().suspend.is_none());
+    let twice = user(&format!("owners: [{{name: mine, {label}}}, {{name: mine, {label}}}]")).unwrap_err();
+    assert_eq!(twice, "/shop/owners/1/name: \"mine\" stands in catalog /shop already");
+    let wrong = user("owners: [{name: mine}]").unwrap_err();
+    assert_eq!(wrong, "/shop/owners/0/marks: needs at least one mark, or `ownerReferences: true`");
+}
+
+#[test]
 fn a_condition_that_asks_for_a_missing_field_does_not_count_and_a_broken_one_is_told() {
     let catalog = user(
         "rules:

@@ -13,11 +13,13 @@ use futures::StreamExt;
 use super::definition::{Definition, definition};
 use super::owners::RulesByKind;
 use super::prepare::{self, Destination, Preparation, prepare};
-use crate::domain::object::{Gvk, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
+use crate::domain::owners::Owners;
 use crate::domain::related::{self, Related};
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::domain::rules::Catalog;
+use crate::domain::rules::{Catalog, KindRules};
 use crate::domain::selection::{ObjectChoice, Selection};
+use crate::domain::tool::{Claim, claims};
 use crate::engine::saved::open::{Error, State};
 use crate::ports::cluster::Discovery;
 
@@ -60,6 +62,19 @@ pub struct Taken {
     pub owners: Vec<OwnerReference>,
     /// What the reader should know of it.
     pub notes: Vec<String>,
+    /// Whose it is, where other tools manage objects.
+    pub managed: Managed,
+}
+
+/// What ties an object to tools that manage objects.
+#[derive(Clone, Debug, Default)]
+pub struct Managed {
+    /// Owners that know it: those it names where it goes, and where it keeps its place those it named when it was saved.
+    pub claims: Vec<Claim>,
+    /// Those of them that it still names after the restore.
+    pub stays: Vec<Claim>,
+    /// Of an owner that comes back under its own name: the list of what it manages.
+    pub inventory: Option<Json>,
 }
 
 /// Reads what may be meant and decides.
@@ -188,13 +203,17 @@ impl Run<'_> {
         self.related.learn(resource, &object);
         let saved = object.key();
         let rules = self.kinds.of(resource);
+        let (claimed, inventory) =
+            (claims(rules.tools(), &object), inventory(&object, rules, &self.rules.to));
         match prepare(object, rules, &self.rules.to) {
             Ok(Preparation::Send(prepared)) => {
+                let stays = claims(rules.tools(), prepared.manifest());
                 let notes = why.into_iter().chain(prepared.notes().iter().cloned()).collect();
                 self.chosen.definitions.extend(definition(prepared.manifest()));
                 let key = prepared.manifest().key();
                 let (gvk, owners) = (prepared.manifest().gvk(), prepared.owners().to_vec());
-                self.chosen.taken.push(Taken { at, key, gvk, owners, notes });
+                let managed = managed(key == saved, claimed, stays, inventory);
+                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, managed });
             }
             Ok(Preparation::Leave(reason)) => self.leave(saved, ObjectAction::Skipped, reason),
             Err(error) => self.leave(saved, ObjectAction::Failed, chain(&error)),
@@ -204,6 +223,22 @@ impl Run<'_> {
     fn leave(&mut self, key: ObjectKey, action: ObjectAction, reason: String) {
         self.chosen.left.push(ObjectReport { key, action, reason: Some(reason) });
     }
+}
+
+/// What of an object's ties counts where it goes.
+fn managed(in_place: bool, claimed: Vec<Claim>, stays: Vec<Claim>, inventory: Option<Json>) -> Managed {
+    let mut claims = if in_place { claimed } else { Vec::new() };
+    claims.extend(stays.iter().cloned());
+    claims.sort();
+    claims.dedup();
+    Managed { claims, stays, inventory: inventory.filter(|_| in_place) }
+}
+
+/// What an owner listed as its own when it was saved, where that comes back.
+fn inventory(object: &Manifest, rules: &KindRules<'_>, to: &Destination<'_>) -> Option<Json> {
+    let inventory = rules.tool()?.inventory.as_ref().filter(|inventory| inventory.restore)?;
+    let found = object.at(&inventory.path).filter(|_| to.owners != Some(Owners::Strip));
+    found.cloned()
 }
 
 /// An error and all its causes in one line.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::choose::{Chosen, Taken};
+use super::choose::{Chosen, Managed, Taken};
 use super::definition::Definition;
 use super::owners::{Member, Verdict, owners};
 use super::survey::Survey;
@@ -65,6 +65,9 @@ pub struct PlannedObject {
     /// How it becomes one of the version it is sent in, where that is not the one it was saved in.
     #[serde(skip)]
     pub recast: Option<Recast>,
+    /// Whose it is, where other tools manage objects.
+    #[serde(skip)]
+    pub managed: Managed,
 }
 
 impl PlannedObject {
@@ -98,6 +101,7 @@ struct Drafted<'a> {
     resource: Arc<Resource>,
     new_kind: bool,
     recast: Option<Recast>,
+    managed: Managed,
 }
 
 /// As what an object is sent.
@@ -194,6 +198,7 @@ impl<'a> Draft<'a> {
                 new_kind: definition.is_some(),
                 resource: Arc::new(resource),
                 recast,
+                managed: one.managed,
             });
         }
         objects.sort_by_key(|object| object.entry.map(|(at, _)| at));
@@ -326,6 +331,7 @@ impl<'a> Draft<'a> {
             resource: Arc::new((*kind).clone()),
             new_kind: false,
             recast: None,
+            managed: Managed::default(),
         }));
     }
 
@@ -358,11 +364,23 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
         let members = wave.members.into_iter();
         let mut wave_objects: Vec<PlannedObject> = members
             .filter_map(|at| {
-                let Drafted { key, notes, after, entry, resource, new_kind, recast } = objects[at].take()?;
+                let Drafted { key, notes, after, entry, resource, new_kind, recast, managed } =
+                    objects[at].take()?;
                 let entry = entry.map(|(entry, _)| entry);
                 let ready = awaited.remove(&at).and_then(|ready| wait(ready, cluster.waits.get(&wave.name)));
                 let existing = rules.of(&resource);
-                Some(PlannedObject { key, notes, after, entry, resource, new_kind, ready, existing, recast })
+                Some(PlannedObject {
+                    key,
+                    notes,
+                    after,
+                    entry,
+                    resource,
+                    new_kind,
+                    ready,
+                    existing,
+                    recast,
+                    managed,
+                })
             })
             .collect();
         wave_objects.sort_by(|a, b| a.key.cmp(&b.key));

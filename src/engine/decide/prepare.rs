@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::hold::{self, Hold};
 use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
+use crate::domain::owners::Owners;
+use crate::domain::path::FieldPath;
 use crate::domain::rule::{Edit, Unclear};
 use crate::domain::rules::KindRules;
 use crate::domain::transform::{self, Transform};
@@ -17,6 +20,8 @@ pub struct Destination<'a> {
     pub cluster: Cluster,
     /// New names.
     pub mapping: &'a Mapping,
+    /// What happens to marks of who manages the objects.
+    pub owners: Option<Owners>,
     /// Changes that a person wants made, in this order.
     pub transforms: &'a [Transform],
     /// Persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
@@ -114,6 +119,15 @@ impl Prepared {
         Ok(Self { manifest, ..self })
     }
 
+    /// The object as it is sent while the restore runs, if it is an owner that is kept quiet.
+    #[must_use]
+    pub fn held_by(mut self, hold: Option<&Hold>) -> Self {
+        if let Some(hold) = hold {
+            self.manifest = hold.keep(self.manifest);
+        }
+        self
+    }
+
     /// Whether it is added to an object that exists, even under `existing: Skip`: the cluster makes such objects by itself.
     pub fn merges_into_existing(&self) -> bool {
         self.merge_existing
@@ -146,7 +160,7 @@ pub enum Error {
 
 /// Prepares an object of the rules' kind. Pure; nothing is kept between calls.
 ///
-/// Rules and conditions see the object as it was saved. Rewriters come first, then what is dropped, what makes sense only
+/// Rules and conditions see the object as it was saved, an owner that was paused then as it was before. Rewriters come first, then what is dropped, what makes sense only
 /// at home, what is set, new names, and transforms last. Never typed: fields this program does not know stay.
 ///
 /// # Errors
@@ -155,6 +169,10 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     if let Some(reason) = rules.never_listed().or_else(|| rules.never(&object)) {
         return Ok(Preparation::Leave(reason.into()));
     }
+    let object = match rules.tool().and_then(|tool| tool.suspend.as_ref()) {
+        Some(suspend) => hold::awake(object, suspend),
+        None => object,
+    };
     let edits = rules.restore(&object)?;
     if let Some(reason) = edits.iter().find_map(|edit| edit.skip.as_ref()) {
         return Ok(Preparation::Leave(reason.clone()));
@@ -171,8 +189,12 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
             transforms.push(transform);
         }
     }
+    let stripped = stripped(&object, rules, to.owners);
     let mut manifest = object.edit(|tree| {
         change(tree, &edits, to, is_namespace);
+        for path in stripped {
+            path.remove(tree);
+        }
     })?;
     for transform in transforms {
         manifest = transform.change(manifest)?;
@@ -202,6 +224,11 @@ fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: 
             path.remove(tree);
         }
     }
+    if loses_marks(to, moved) {
+        for path in edits.iter().flat_map(|edit| &edit.marks) {
+            path.remove(tree);
+        }
+    }
     for (path, value) in edits.iter().flat_map(|edit| &edit.set) {
         path.set(tree, value);
     }
@@ -213,6 +240,23 @@ fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: 
     }
     for path in edits.iter().flat_map(|edit| &edit.images) {
         path.each(tree, &mut |field| replace(field, |old| to.mapping.image(old)));
+    }
+}
+
+/// Whether an object loses the marks of who manages it.
+fn loses_marks(to: &Destination<'_>, moved: bool) -> bool {
+    match to.owners {
+        Some(Owners::Keep) => false,
+        Some(Owners::Strip) => true,
+        Some(Owners::Pause) | None => moved || to.cluster == Cluster::Other,
+    }
+}
+
+/// Marks of tools that go although they would stay at home.
+fn stripped<'c>(object: &Manifest, rules: &KindRules<'c>, owners: Option<Owners>) -> Vec<&'c FieldPath> {
+    match owners {
+        Some(Owners::Strip) => rules.tools().iter().flat_map(|tool| tool.marks_of(object)).collect(),
+        Some(Owners::Keep | Owners::Pause) | None => Vec::new(),
     }
 }
 

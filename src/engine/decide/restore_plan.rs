@@ -10,13 +10,15 @@ use serde::Serialize;
 
 use super::choose::{self, choose};
 use super::draft::{self, PlannedWave, draft};
+use super::hold::Hold;
 use super::prepare::{Cluster, Destination, Mapping};
 use super::surplus::Surplus;
 use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::field::closest;
-use crate::domain::object::{Manifest, Resource};
+use crate::domain::object::{Manifest, ObjectKey, Resource};
+use crate::domain::owners::Owners;
 use crate::domain::pattern::KindMatcher;
 use crate::domain::report::{ObjectAction, ObjectReport};
 use crate::domain::restore_request::{FinalizerRule, RestoreSpec};
@@ -82,6 +84,9 @@ pub struct RestorePlan {
     /// What objects are prepared with.
     #[serde(skip)]
     pub settings: Settings,
+    /// Owners that come back and are kept quiet until the end; none before that is decided.
+    #[serde(skip)]
+    pub holds: BTreeMap<ObjectKey, Hold>,
 }
 
 /// What objects are prepared with when they are sent.
@@ -89,6 +94,7 @@ pub struct RestorePlan {
 pub struct Settings {
     catalog: Arc<Catalog>,
     cluster: Cluster,
+    owners: Option<Owners>,
     mapping: Mapping,
     transforms: Vec<Transform>,
     volumes: BTreeMap<String, Volume>,
@@ -123,6 +129,7 @@ impl Settings {
         let Self {
             catalog: _,
             cluster,
+            owners,
             mapping,
             transforms,
             volumes,
@@ -130,7 +137,7 @@ impl Settings {
             finalizers: _,
             status_of: _,
         } = self;
-        Destination { cluster: *cluster, mapping, transforms, volumes }
+        Destination { cluster: *cluster, owners: *owners, mapping, transforms, volumes }
     }
 
     /// Whether an object gets the status it was saved with: its annotation `velero.io/restore-status` says so, or its kind.
@@ -161,22 +168,7 @@ pub async fn plan(
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Error::Select(all.join("; "))
     })?;
-    let home = state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid);
-    let mut settings = Settings {
-        catalog: catalog.clone(),
-        cluster: if home { Cluster::Same } else { Cluster::Other },
-        mapping: Mapping {
-            namespaces: spec.namespace_mapping.clone(),
-            storage_classes: spec.storage_class_mapping.clone(),
-            images: spec.image_mapping.clone(),
-        },
-        transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
-        volumes: survey.volumes.clone(),
-        served: survey.discovery.resources.clone(),
-        finalizers: spec.finalizers.clone(),
-        status_of: KindMatcher::new(&spec.restore_status_of)
-            .map_err(|error| Error::Status(error.to_string()))?,
-    };
+    let mut settings = settings(state, spec, catalog, survey)?;
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
     let chosen =
@@ -210,6 +202,33 @@ pub async fn plan(
         unmatched,
         notes,
         settings,
+        holds: BTreeMap::new(),
+    })
+}
+
+/// What objects are prepared with.
+fn settings(
+    state: &State,
+    spec: &RestoreSpec,
+    catalog: &Arc<Catalog>,
+    survey: &Survey,
+) -> Result<Settings, Error> {
+    let home = state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid);
+    Ok(Settings {
+        catalog: catalog.clone(),
+        cluster: if home { Cluster::Same } else { Cluster::Other },
+        owners: spec.owners,
+        mapping: Mapping {
+            namespaces: spec.namespace_mapping.clone(),
+            storage_classes: spec.storage_class_mapping.clone(),
+            images: spec.image_mapping.clone(),
+        },
+        transforms: transforms(spec).map_err(|(name, wrong)| Error::Transform(name, wrong))?,
+        volumes: survey.volumes.clone(),
+        served: survey.discovery.resources.clone(),
+        finalizers: spec.finalizers.clone(),
+        status_of: KindMatcher::new(&spec.restore_status_of)
+            .map_err(|error| Error::Status(error.to_string()))?,
     })
 }
 

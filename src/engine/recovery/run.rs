@@ -10,14 +10,16 @@ use jiff::Timestamp;
 
 use super::journal::{Answer, Desk, HEARTBEAT};
 use crate::domain::report::{
-    FixupOutcome, FixupReport, ObjectReport, Outcome, Phase, RestoreReport, WaveReport,
+    FixupOutcome, FixupReport, ObjectReport, Outcome, OwnerReport, Phase, RestoreReport, WaveReport,
 };
 use crate::domain::restore_run::{News, RestoreRun};
+use crate::engine::decide::gitops::PausePlan;
 use crate::engine::decide::reach::{Progress, Reach};
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::mend::fixup_plan::Fixup;
 use crate::engine::mend::fixups;
 use crate::engine::restore::apply::{self, apply};
+use crate::engine::restore::pause;
 use crate::engine::retry::after;
 use crate::engine::saved::open::State;
 
@@ -30,6 +32,8 @@ pub struct Job {
     pub state: State,
     /// What is done.
     pub plan: RestorePlan,
+    /// Owners that are paused meanwhile.
+    pub pause: PausePlan,
     /// What is mended afterwards.
     pub fixups: Vec<Fixup>,
 }
@@ -42,14 +46,36 @@ pub struct Log {
     pub desk: Option<Desk>,
 }
 
-/// Carries out a restore. Fixups that had ended before the run was interrupted are not carried out again.
+/// Why a run has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An owner cannot be paused.
+    #[error(transparent)]
+    Pause(#[from] pause::Error),
+    /// Nothing was written.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+}
+
+/// A run without a report, and what became of the owners that it had paused.
+#[derive(Debug)]
+pub struct Broken {
+    /// Why.
+    pub error: Error,
+    /// Owners.
+    pub owners: Vec<OwnerReport>,
+}
+
+/// Carries out a restore: pauses owners, writes the waves, mends, and resumes the owners however it went. Fixups that had ended before the run was interrupted are not carried out again.
 ///
 /// The run stops between two objects when its journal says that it was cancelled or taken over by another process; the
 /// report then holds what was done until then.
 ///
+/// Whoever drops the future has to resume the owners: [`pause::resume`].
+///
 /// # Errors
-/// As [`apply`]; nothing was written then.
-pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreReport, apply::Error> {
+/// An owner cannot be paused, or as [`apply`]; nothing was restored then.
+pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreReport, Broken> {
     let (sender, receiver) = unbounded();
     let ears = Ears { outer: reach.progress, sender };
     let mut desk = Listener { receiver, waves: Vec::new(), changed: false, written: reach.clock.now() };
@@ -63,24 +89,28 @@ pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreR
             Either::Right((why, _)) => Ended::Stopped(why),
         }
     };
+    let owners = pause::resume(&job.pause, reach).await;
     let report = match result {
         Ended::Done(Ok(report)) => report,
         Ended::Done(Err(error)) => {
             log.run.give_up(&error.to_string(), reach.clock.now());
             close(reach, log).await;
-            return Err(error);
+            return Err(Broken { error, owners });
         }
         Ended::Stopped(why) => desk.stopped(job, log, why, reach.clock.now()),
     };
     let notes = report.notes.iter().chain(&before.notes).cloned().collect();
-    let mut report = RestoreReport { notes, ..report };
+    let mut report = RestoreReport { owners, notes, ..report };
+    if report.outcome == Outcome::Complete {
+        report.outcome = report.judge();
+    }
     log.run.finish(&report);
     report.notes.extend(close(reach, log).await);
     Ok(report)
 }
 
 enum Ended {
-    Done(Result<RestoreReport, apply::Error>),
+    Done(Result<RestoreReport, Error>),
     Stopped(Stop),
 }
 
@@ -91,8 +121,9 @@ enum Stop {
     TakenOver,
 }
 
-/// Waves and fixups.
-async fn work(job: &Job, reach: &Reach<'_>, before: &RestoreRun) -> Result<RestoreReport, apply::Error> {
+/// Owners, waves and fixups.
+async fn work(job: &Job, reach: &Reach<'_>, before: &RestoreRun) -> Result<RestoreReport, Error> {
+    pause::pause(&job.pause, reach).await?;
     let mut report = apply(&job.plan, &job.state, reach).await?;
     if report.outcome == Outcome::Failed {
         let note = "no fixup ran, because the restore failed";
@@ -237,6 +268,7 @@ impl Listener {
             left_out: job.plan.left_out.clone(),
             unpruned: Vec::new(),
             fixups: Vec::new(),
+            owners: Vec::new(),
             notes: job.plan.notes.iter().cloned().chain([note]).collect(),
         }
     }

@@ -61,6 +61,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         left_out: plan.left_out.clone(),
         unpruned: Vec::new(),
         fixups: Vec::new(),
+        owners: Vec::new(),
         notes: plan.notes.clone(),
     };
     let there = there(plan, reach).await?;

@@ -4,18 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::{StreamExt, stream};
-
 use super::existing::{Fingerprint, fingerprint};
-use crate::domain::object::{Manifest, ObjectKey, Resource};
+use crate::domain::object::{ObjectKey, Resource};
 use crate::engine::decide::draft::PlannedObject;
-use crate::engine::decide::listing;
+use crate::engine::decide::look;
 use crate::engine::decide::reach::Reach;
-use crate::engine::retry::persist;
-use crate::ports::cluster::Scope;
-
-/// Up to so many objects of a kind are looked up one by one, more are listed.
-const FEW: usize = 10;
 
 /// What the objects of a wave that may be changed say before anything is written, for those that exist.
 ///
@@ -28,40 +21,7 @@ pub async fn fingerprints(planned: &[&PlannedObject], reach: &Reach<'_>) -> Hash
     }
     let mut found = HashMap::new();
     for (resource, keys) in kinds {
-        if keys.len() <= FEW {
-            let reads = stream::iter(keys).map(|key| async move {
-                let call = async || reach.reader.get(resource, key.namespace.as_deref(), &key.name).await;
-                persist(reach.clock, reach.patience, call).await.result.ok().flatten()
-            });
-            let reads: Vec<Option<Manifest>> = reads.buffered(reach.concurrency.max(1)).collect().await;
-            found.extend(reads.into_iter().flatten().map(|live| (live.key(), fingerprint(&live))));
-            continue;
-        }
-        for scope in scopes(&keys) {
-            let call = async || {
-                let mut of_kind = Vec::new();
-                listing::each(reach.reader, resource, &scope, "", |live| {
-                    let key = live.key();
-                    if keys.contains(&key) {
-                        of_kind.push((key, fingerprint(&live)));
-                    }
-                })
-                .await?;
-                Ok(of_kind)
-            };
-            found.extend(persist(reach.clock, reach.patience, call).await.result.unwrap_or_default());
-        }
+        found.extend(look::at(reach, resource, &keys, fingerprint).await);
     }
     found
-}
-
-/// The namespaces the objects are in, if they are few; else everything.
-fn scopes(keys: &BTreeSet<&ObjectKey>) -> Vec<Scope> {
-    let namespaces: BTreeSet<Option<&String>> = keys.iter().map(|key| key.namespace.as_ref()).collect();
-    if namespaces.len() > FEW {
-        return vec![Scope::All];
-    }
-    let scope =
-        |namespace: Option<&String>| namespace.map_or(Scope::All, |name| Scope::Namespace(name.clone()));
-    namespaces.into_iter().map(scope).collect()
 }

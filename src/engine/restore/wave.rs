@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use super::before::fingerprints;
 use super::existing::Fingerprint;
 use super::finalizers::Held;
+use super::inventory::with_inventory;
 use super::links::{Link, Uids};
 use super::put::{Order, Written, put};
 use super::rebind::{Released, rebind, released};
@@ -108,6 +109,7 @@ impl<'a> Ground<'a> {
             Ok(prepared) => {
                 let owed = Owed::of(&prepared, self.plan.settings.finalizers());
                 let prepared = prepared.owned(self.uids.known(&owed.owners));
+                let prepared = prepared.held_by(self.plan.holds.get(&planned.key));
                 let released = released(prepared.manifest(), self.plan.settings.volumes());
                 let order = Order {
                     resource: &planned.resource,
@@ -120,6 +122,8 @@ impl<'a> Ground<'a> {
                     mode: Mode::Real,
                 };
                 let written = put(self.reach, &order).await;
+                let written =
+                    with_inventory(self.reach, planned, self.plan.settings.catalog(), written).await;
                 let written = self.with_status(written, &planned.resource, status).await;
                 Done { planned, owed, written: self.with_volume(written, released).await }
             }

@@ -54,6 +54,7 @@ struct Case {
 struct To {
     #[serde(default)]
     other_cluster: bool,
+    owners: Option<Owners>,
     #[serde(default)]
     namespaces: BTreeMap<String, String>,
     #[serde(default)]
@@ -134,7 +135,8 @@ impl Case {
         });
         let (mapping, volumes) = (self.to.mapping(), self.to.volumes());
         let cluster = if self.to.other_cluster { Cluster::Other } else { Cluster::Same };
-        let to = Destination { cluster, mapping: &mapping, transforms: &[], volumes: &volumes };
+        let owners = self.to.owners;
+        let to = Destination { cluster, owners, mapping: &mapping, transforms: &[], volumes: &volumes };
         let mut outcome = Outcome {
             sent: Err(String::new()),
             notes: Vec::new(),
@@ -275,6 +277,7 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
     };
     let to = Destination {
         cluster: Cluster::Same,
+        owners: None,
         mapping: &Mapping::default(),
         transforms: &[],
         volumes: &BTreeMap::new(),
@@ -308,6 +311,7 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
         let object = Manifest::parse(yaml::parse(&text).unwrap()).unwrap();
         let to = Destination {
             cluster: Cluster::Same,
+            owners: None,
             mapping: &Mapping::default(),
             transforms: &[],
             volumes: &BTreeMap::new(),
@@ -317,4 +321,60 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
     let Ok(Preparation::Send(prepared)) = send("2") else { panic!("not sent") };
     assert_eq!(prepared.manifest().at("/spec/image").and_then(Json::as_str), Some("new"));
     assert_eq!(send("text").unwrap_err().to_string(), "cannot decide how the object is restored");
+}
+
+const MARKED: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop, labels: {\
+    kustomize.toolkit.fluxcd.io/name: apps, kustomize.toolkit.fluxcd.io/namespace: flux-system,\
+    app.kubernetes.io/managed-by: Helm, app: web}, annotations: {\
+    argocd.argoproj.io/tracking-id: 'shop:/ConfigMap:shop/c', argocd.argoproj.io/sync-wave: '1',\
+    meta.helm.sh/release-name: web, meta.helm.sh/release-namespace: shop}}}";
+
+#[test]
+fn the_request_says_which_objects_keep_the_marks_of_their_owners() {
+    let sent = |owners, to: &str| {
+        let object = Manifest::parse(yaml::parse(MARKED).unwrap()).unwrap();
+        let mut mapping = Mapping::default();
+        if to == "copy" {
+            mapping.namespaces.insert("shop".to_owned(), "copy".to_owned());
+        }
+        let cluster = if to == "other cluster" { Cluster::Other } else { Cluster::Same };
+        let volumes = BTreeMap::new();
+        let to = Destination { cluster, owners, mapping: &mapping, transforms: &[], volumes: &volumes };
+        match prepare(object.clone(), &Catalog::builtin().kind(&resource(&object, None)), &to).unwrap() {
+            Preparation::Send(sent) => sent.into_manifest().at("/metadata").cloned().unwrap(),
+            Preparation::Leave(reason) => panic!("{reason}"),
+        }
+    };
+    let has = |metadata: &Json, of: &str| metadata.to_string().contains(of);
+    for to in ["home", "other cluster", "copy"] {
+        for owners in [None, Some(Owners::Pause)] {
+            assert_eq!(has(&sent(owners, to), "fluxcd"), to == "home", "{to}");
+            assert_eq!(has(&sent(owners, to), "tracking-id"), to == "home", "{to}");
+            assert!(has(&sent(owners, to), "helm.sh/release-name"), "{to}");
+        }
+        let (kept, stripped) = (sent(Some(Owners::Keep), to), sent(Some(Owners::Strip), to));
+        for mark in ["fluxcd", "tracking-id", "release-name", "managed-by"] {
+            assert!(has(&kept, mark) && !has(&stripped, mark), "{to} {mark}");
+        }
+        assert!(has(&stripped, "sync-wave"), "what a person wants stays");
+    }
+}
+
+#[test]
+fn an_owner_that_was_saved_while_it_was_paused_comes_back_as_it_was_before() {
+    let text = "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: apps, namespace: \
+        flux-system, annotations: {backstay.dev/paused: '{\"restore\":\"request shop\"}'}}, spec: {path: ./apps, suspend: true}}";
+    let object = Manifest::parse(yaml::parse(text).unwrap()).unwrap();
+    let (mapping, volumes) = (Mapping::default(), BTreeMap::new());
+    let to = Destination {
+        cluster: Cluster::Same,
+        owners: None,
+        mapping: &mapping,
+        transforms: &[],
+        volumes: &volumes,
+    };
+    let sent = prepare(object.clone(), &Catalog::builtin().kind(&resource(&object, None)), &to).unwrap();
+    let Preparation::Send(sent) = sent else { panic!("left out") };
+    assert_eq!(sent.manifest().at("/spec"), Some(&json!({"path": "./apps"})));
+    assert_eq!(sent.manifest().annotations(), None);
 }

@@ -47,8 +47,11 @@ fixups:
 ";
 
 pub async fn job(world: &World, state: State, spec: &str) -> Job {
-    let plan = world.plan(&state, spec).await;
-    Job { state, plan, fixups: fixups::compile(&request(spec).fixups).unwrap() }
+    let mut plan = world.plan(&state, spec).await;
+    let owners = request(spec).owners;
+    let asked = crate::engine::decide::gitops::Asked { owners, restore: "request mend" };
+    let pause = pause::look(&mut plan, asked, &world.reach()).await.unwrap();
+    Job { state, plan, pause, fixups: fixups::compile(&request(spec).fixups).unwrap() }
 }
 
 pub fn fresh(world: &World, token: Option<&str>) -> RestoreRun {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::adapters::memory::clock::FakeClock;
@@ -313,14 +314,25 @@ async fn mapped_namespaces_get_new_objects_and_bindings_follow() {
 }
 
 /// Stops for ever after some writes, as a program that is killed.
-struct Mortal<'a> {
+pub(crate) struct Mortal<'a> {
     cluster: &'a Cluster,
     left: AtomicI64,
+    dead: Notify,
 }
 
-impl Mortal<'_> {
+impl<'a> Mortal<'a> {
+    pub fn new(cluster: &'a Cluster, writes: i64) -> Self {
+        Self { cluster, left: AtomicI64::new(writes), dead: Notify::new() }
+    }
+
+    /// Returns when it has stopped.
+    pub async fn died(&self) {
+        self.dead.notified().await;
+    }
+
     async fn lives(&self) {
         if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.dead.notify_one();
             std::future::pending::<()>().await;
         }
     }
@@ -390,7 +402,7 @@ async fn killed_after_any_write_the_same_restore_finishes_the_job_and_does_nothi
             let world = World::new();
             let spec = format!("{{existing: {existing}, {ONLY_SHOP}}}");
             let plan = world.plan(&state, &spec).await;
-            let mortal = Mortal { cluster: &world.cluster, left: AtomicI64::new(writes) };
+            let mortal = Mortal::new(&world.cluster, writes);
             let reach = Reach { writer: &mortal, ..world.reach() };
             let dies = tokio::time::timeout(Duration::from_millis(100), apply(&plan, &state, &reach)).await;
             let report = world.restore(&state, &spec).await;
