@@ -30,6 +30,7 @@ mod scenarios {
     pub mod gitops;
     pub mod locations;
     pub mod mapping;
+    pub mod modifiers;
     pub mod owners;
     pub mod restore;
     pub mod versions;
@@ -88,6 +89,7 @@ fn all() -> Vec<Scenario> {
         scenarios::owners::all(),
         scenarios::items::all(),
         scenarios::versions::all(),
+        scenarios::modifiers::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::gitops::all(),

@@ -176,6 +176,17 @@ pub mod engine {
         pub mod turn; // whose turn it is
         pub mod cancel; // ends it
     }
+    /// From other tools.
+    pub mod migrate {
+        pub mod glob; // Velero's globs
+        pub mod cel_text; // conditions, written
+        pub mod group_resource; // which kinds Velero means
+        pub mod modifier_file; // Velero's resource modifiers as they stand
+        pub mod modifier_value; // their values
+        pub mod modifier_conditions; // which objects they mean
+        pub mod modifier_patches; // what they change
+        pub mod modifiers; // as transforms
+    }
 }
 
 /// FLOOR 3: the outside world. It and the engine know nothing of each other.
@@ -256,6 +267,7 @@ pub mod app {
 /// FLOOR 6: what a person types and reads.
 pub mod cli {
     pub mod restore_args; // what may be typed after `restore`
+    pub mod migrate_args; // after `migrate`
     pub mod args; // and else
     pub mod print; // text, JSON, YAML
     pub mod show_backup; // the forms for people of backups
@@ -281,6 +293,7 @@ pub mod cli {
     pub mod restore_runs; // backstay restore status, cancel
     pub mod restore; // backstay restore plan, apply
     pub mod resume; // backstay restore resume
+    pub mod migrate; // backstay migrate
     pub mod schema; // backstay schema
     pub mod completion; // backstay completion
     pub mod demo; // backstay demo

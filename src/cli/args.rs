@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::migrate_args::MigrateCommand;
 use super::restore_args::RestoreCommand;
 
 /// GitOps-native backup and restore for Kubernetes.
@@ -120,6 +121,9 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Deletes the snapshots that no retention rule keeps, after showing them
     Prune(PruneArgs),
+    /// Converts what was written for another backup tool
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Makes an age key pair, or shows the public keys of identities
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -14,12 +14,13 @@ use crate::app::wiring::App;
 use super::args::{Cli, Command, Global, KeysCommand, LogFormat};
 use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
+use super::migrate_args::MigrateCommand;
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, init, keys, prune, restore, restore_runs, resume, schema, snapshots,
-    validate, verify,
+    backup, compare, completion, demo, init, keys, migrate, prune, restore, restore_runs, resume, schema,
+    snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
@@ -115,6 +116,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Restore(RestoreCommand::Resume(args)) => resume::resume(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
+        Command::Migrate(MigrateCommand::Modifiers(args)) => migrate::modifiers(&args),
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),
         Command::Keys(KeysCommand::Show) => keys::show(&app),
         Command::Schema => Ok(Done::fine(Text(schema::text()))),

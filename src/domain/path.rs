@@ -163,7 +163,8 @@ fn unescape(raw: &str) -> String {
     raw.replace("~1", "/").replace("~0", "~")
 }
 
-fn unescaped(pointer: &str) -> Vec<String> {
+/// The segments of a pointer, as the names they stand for.
+pub fn unescaped(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(unescape).collect()
 }
 

@@ -35,6 +35,11 @@ const OWN_GROUPS: [&str; 17] = [
     "storage.k8s.io",
 ];
 
+/// Whether a group is one of Kubernetes itself, whose resources may be named without it.
+pub fn is_own_group(group: &str) -> bool {
+    OWN_GROUPS.contains(&group)
+}
+
 /// One pattern, compiled.
 #[derive(Clone, Debug)]
 enum Glob {
@@ -196,7 +201,7 @@ impl KindMatcher {
 
 fn matches_kind(glob: &Glob, (group, kind, plural): (&str, &str, &str)) -> bool {
     glob.matches(kind)
-        || OWN_GROUPS.contains(&group) && glob.matches(plural)
+        || is_own_group(group) && glob.matches(plural)
         || !group.is_empty()
             && (glob.matches(&format!("{plural}.{group}")) || glob.matches(&format!("{kind}.{group}")))
 }

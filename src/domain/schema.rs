@@ -39,6 +39,13 @@ pub fn schema_of(kind: &str) -> Json {
     json!({"$ref": format!("#/$defs/{kind}"), "$defs": definitions()})
 }
 
+/// The schema of a type that is no document of Backstay, such as a file of another program.
+pub fn schema_of_type<T: JsonSchema>() -> Json {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let top = generator.subschema_for::<T>();
+    json!({"$ref": top.get("$ref"), "$defs": plain(generator.take_definitions(true))})
+}
+
 /// Every kind and every type they are made of, by name.
 pub fn definitions() -> JsonMap {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
@@ -50,18 +57,22 @@ pub fn definitions() -> JsonMap {
         document::<HookTemplateSpec>(&mut generator, KINDS[3], &metadata),
         document::<CatalogSpec>(&mut generator, KINDS[4], &metadata),
     ];
-    let mut all = generator.take_definitions(true);
-    for definition in all.values_mut() {
-        if let Ok(schema) = <&mut Schema>::try_from(definition) {
-            Plain.transform(schema);
-        }
-    }
+    let mut all = plain(generator.take_definitions(true));
     for (kind, mut schema) in KINDS.into_iter().zip(kinds) {
         schema["description"] = all[name_of(&schema["properties"]["spec"])]["description"].clone();
         all.insert(kind.to_owned(), schema);
     }
     all.sort_keys();
     all
+}
+
+fn plain(mut definitions: JsonMap) -> JsonMap {
+    for definition in definitions.values_mut() {
+        if let Ok(schema) = <&mut Schema>::try_from(definition) {
+            Plain.transform(schema);
+        }
+    }
+    definitions
 }
 
 fn document<S: JsonSchema>(generator: &mut SchemaGenerator, kind: &str, metadata: &Schema) -> Json {

@@ -30,6 +30,19 @@ pub struct TransformSpec {
     /// JSON merge patch (RFC 7386): a mapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<Json>,
+    /// What a `test` operation of `json` means that does not hold. Absent: `Fail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failed_test: Option<OnFailedTest>,
+}
+
+/// What a `test` operation means that does not hold, because the field has another value or is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnFailedTest {
+    /// The object fails, as for every other operation that does not fit.
+    #[default]
+    Fail,
+    /// The object goes on without this transform.
+    Skip,
 }
 
 /// A transform whose patterns, condition and patch are read.
@@ -44,7 +57,7 @@ pub struct Transform {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Json(json_patch::Patch),
+    Json(json_patch::Patch, OnFailedTest),
     Merge(Json),
 }
 
@@ -84,6 +97,9 @@ impl Transform {
     /// Every field that is wrong, with its pointer below the transform.
     pub fn compile(spec: &TransformSpec) -> Result<Self, Vec<FieldError>> {
         let mut errors = check_patch(spec.json.as_ref(), spec.merge.as_ref(), "a transform");
+        if spec.on_failed_test.is_some() && spec.json.is_none() {
+            errors.push(FieldError::new("/onFailedTest", "only `json` has operations that test"));
+        }
         errors.extend(check_kinds("/kinds", &spec.kinds));
         if spec.name.is_empty() {
             errors.push(FieldError::new("/name", "a transform needs a name"));
@@ -92,7 +108,7 @@ impl Transform {
         let when = parsed.map_err(|error| errors.push(FieldError::new("/when", error))).ok().flatten();
         let steps = spec.json.clone().map(|steps| serde_json::from_value(Json::Array(steps)));
         let change = match (steps, &spec.merge) {
-            (Some(Ok(patch)), _) => Some(Change::Json(patch)),
+            (Some(Ok(patch)), _) => Some(Change::Json(patch, spec.on_failed_test.unwrap_or_default())),
             (_, merge) => merge.clone().map(Change::Merge),
         };
         match (change, KindMatcher::new(&spec.kinds)) {
@@ -122,7 +138,7 @@ impl Transform {
         }
     }
 
-    /// Makes the change: all of it or nothing.
+    /// Makes the change: all of it or nothing. The object stays as it is where a `test` says so, under `Skip`.
     ///
     /// # Errors
     /// [`Error::Unfit`], and [`Error::Identity`] where it would make another object.
@@ -132,14 +148,22 @@ impl Transform {
         let mut tree = object.into_json();
         match &self.change {
             Change::Merge(patch) => json_patch::merge(&mut tree, patch),
-            Change::Json(patch) => json_patch::patch(&mut tree, patch).map_err(|error| {
-                let operation = format!("{} at {}", error.operation + 1, error.path);
-                Error::Unfit { name: name(), operation }
-            })?,
+            Change::Json(patch, on_failed_test) => match json_patch::patch(&mut tree, patch) {
+                Ok(()) => {}
+                Err(error) if *on_failed_test == OnFailedTest::Skip && is_test(patch, error.operation) => {}
+                Err(error) => {
+                    let operation = format!("{} at {}", error.operation + 1, error.path);
+                    return Err(Error::Unfit { name: name(), operation });
+                }
+            },
         }
         let made = Manifest::parse(tree).map_err(|_| Error::Identity { name: name() })?;
         if made.gvk() == gvk && made.key() == key { Ok(made) } else { Err(Error::Identity { name: name() }) }
     }
+}
+
+fn is_test(patch: &json_patch::Patch, operation: usize) -> bool {
+    patch.get(operation).is_some_and(|step| matches!(step, json_patch::PatchOperation::Test(_)))
 }
 
 /// What is wrong with a patch of either form. `what` needs it, such as `a transform`.
@@ -226,6 +250,26 @@ mod tests {
             let error = transform(&json!({"merge": merge})).unwrap().change(object.clone()).unwrap_err();
             assert!(matches!(error, Error::Identity { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn a_test_that_does_not_hold_leaves_the_object_as_it_is_when_asked() {
+        let (_, object) = web();
+        let tested = |test: Json, rest: Json| {
+            let steps = json!([{"op": "add", "path": "/spec/a", "value": 1}, test, rest]);
+            transform(&json!({"json": steps, "onFailedTest": "Skip"})).unwrap().change(object.clone())
+        };
+        let fits = json!({"op": "replace", "path": "/spec/replicas", "value": 0});
+        for path in ["/spec/replicas", "/spec/absent", "/spec/absent/deep"] {
+            let test = json!({"op": "test", "path": path, "value": 2});
+            assert_eq!(tested(test, fits.clone()).unwrap(), object, "{path}");
+        }
+        let holds = json!({"op": "test", "path": "/spec/replicas", "value": 3});
+        assert_eq!(tested(holds.clone(), fits).unwrap().at("/spec/replicas"), Some(&json!(0)));
+        let unfit = json!({"op": "remove", "path": "/spec/absent"});
+        assert!(matches!(tested(holds, unfit).unwrap_err(), Error::Unfit { .. }));
+        let no_test = transform(&json!({"merge": {}, "onFailedTest": "Skip"})).unwrap_err();
+        assert_eq!(no_test[0].pointer, "/onFailedTest");
     }
 
     #[test]

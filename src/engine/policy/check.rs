@@ -38,31 +38,47 @@ pub enum Part {
     Said,
 }
 
-/// Validators by kind. Draft 4 is the one in which 3.0 is no integer, as in the Rust types.
-static VALIDATORS: LazyLock<BTreeMap<&str, (Json, Option<Validator>)>> = LazyLock::new(|| {
-    let build = |kind: &&'static str| {
-        let schema = schema_of(kind);
-        let validator = jsonschema::draft4::new(&schema).ok();
-        (*kind, (schema, validator))
-    };
-    KINDS.iter().map(build).collect()
-});
+/// How trees of one kind may look.
+pub struct Shape {
+    schema: Json,
+    validator: Option<Validator>,
+}
+
+/// Shapes by kind.
+static SHAPES: LazyLock<BTreeMap<&str, Shape>> =
+    LazyLock::new(|| KINDS.iter().map(|kind| (*kind, Shape::new(schema_of(kind)))).collect());
 
 /// Everything in a document that does not fit the schema of its kind, sorted by field.
 pub fn misfits(kind: &str, tree: &Json) -> Vec<Misfit> {
-    let Some((schema, Some(validator))) = VALIDATORS.get(kind) else { return Vec::new() };
-    let mut found: Vec<Misfit> =
-        validator.iter_errors(tree).flat_map(|error| explain(&error, schema)).collect();
-    let strange: Vec<String> =
-        found.iter().filter(|m| m.part == Part::Key).map(|m| parent(&m.error.pointer).to_owned()).collect();
-    for misfit in found.iter_mut().filter(|m| m.error.message.starts_with(EXACTLY_ONE)) {
-        if strange.contains(&misfit.error.pointer) {
-            misfit.part = Part::Said;
-        }
+    SHAPES.get(kind).map(|shape| shape.misfits(tree)).unwrap_or_default()
+}
+
+impl Shape {
+    /// Reads a schema. Draft 4 is the one in which 3.0 is no integer, as in the Rust types.
+    pub fn new(schema: Json) -> Self {
+        let validator = jsonschema::draft4::new(&schema).ok();
+        Self { schema, validator }
     }
-    found.sort_by(|a, b| a.error.cmp(&b.error));
-    found.dedup();
-    found
+
+    /// Everything in a tree that does not fit, sorted by field.
+    pub fn misfits(&self, tree: &Json) -> Vec<Misfit> {
+        let Some(validator) = &self.validator else { return Vec::new() };
+        let mut found: Vec<Misfit> =
+            validator.iter_errors(tree).flat_map(|error| explain(&error, &self.schema)).collect();
+        let strange: Vec<String> = found
+            .iter()
+            .filter(|m| m.part == Part::Key)
+            .map(|m| parent(&m.error.pointer).to_owned())
+            .collect();
+        for misfit in found.iter_mut().filter(|m| m.error.message.starts_with(EXACTLY_ONE)) {
+            if strange.contains(&misfit.error.pointer) {
+                misfit.part = Part::Said;
+            }
+        }
+        found.sort_by(|a, b| a.error.cmp(&b.error));
+        found.dedup();
+        found
+    }
 }
 
 fn parent(pointer: &str) -> &str {
