@@ -27,6 +27,7 @@ mod scenarios {
     pub mod formats;
     pub mod locations;
     pub mod mapping;
+    pub mod references;
     pub mod restore;
 }
 
@@ -80,6 +81,7 @@ fn all() -> Vec<Scenario> {
         scenarios::formats::all(),
         scenarios::restore::all(),
         scenarios::mapping::all(),
+        scenarios::references::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::faults::all(),

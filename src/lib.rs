@@ -25,6 +25,7 @@ pub mod domain {
     pub mod conflict; // what exists already
     pub mod fixup; // what is mended afterwards
     pub mod restore_request; // what is wanted back
+    pub mod names; // which fields name other objects
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
     pub mod rules; // all of it, compiled
@@ -120,6 +121,7 @@ pub mod engine {
     pub mod decide {
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
+        pub mod missing; // names that lead nowhere
         pub mod waves; // in which order
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
@@ -241,6 +243,7 @@ pub mod cli {
     pub mod verify; // backstay verify
     pub mod prune; // backstay prune
     pub mod states; // what a state's name means
+    pub mod references; // backstay verify --references
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar

@@ -16,7 +16,8 @@ use super::failure::{Exit, Failure};
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::{
-    backup, compare, completion, demo, init, keys, prune, restore, schema, snapshots, validate, verify,
+    backup, compare, completion, demo, init, keys, prune, references, restore, schema, snapshots, validate,
+    verify,
 };
 
 /// Runs a command to its end.
@@ -89,6 +90,7 @@ async fn command(cli: Cli) -> Result<Done, Failure> {
         Command::Diff(args) => compare::diff(&app, &args).await,
         Command::Restore(RestoreCommand::Plan(args)) => restore::plan(&app, &args).await,
         Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress).await,
+        Command::Verify(args) if args.references => references::references(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),

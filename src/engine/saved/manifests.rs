@@ -162,8 +162,8 @@ fn object(tree: Json, served: &[Resource]) -> Option<Found> {
     Some((Arc::new(resource), manifest))
 }
 
-/// The English plural, as `kubectl` guesses it.
-fn guess(gvk: Gvk, namespaced: bool) -> Resource {
+/// A kind of which only Kind and group are known: with the English plural, as `kubectl` guesses it.
+pub fn guess(gvk: Gvk, namespaced: bool) -> Resource {
     let kind = gvk.kind.to_lowercase();
     let plural = match kind.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
