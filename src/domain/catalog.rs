@@ -120,6 +120,9 @@ pub struct RestoreRule {
     /// Fields that hold the name of a namespace: they follow `namespaceMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+    /// Fields that hold `NAMESPACE/NAME`: their namespace follows `namespaceMapping`. JSON pointers with globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaced_names: Vec<String>,
     /// Fields that hold the name of a storage class: they follow `storageClassMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage_classes: Vec<String>,

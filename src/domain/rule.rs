@@ -56,6 +56,8 @@ pub struct Edit {
     pub home_only: Vec<FieldPath>,
     /// Fields that hold the name of a namespace.
     pub namespaces: Vec<FieldPath>,
+    /// Fields that hold the names of a namespace and of an object in it.
+    pub namespaced_names: Vec<FieldPath>,
     /// Fields that hold the name of a storage class.
     pub storage_classes: Vec<FieldPath>,
     /// Fields that hold an image.
@@ -178,6 +180,7 @@ impl FieldReader {
             drop,
             home_only,
             namespaces,
+            namespaced_names,
             storage_classes,
             images,
             set,
@@ -196,6 +199,7 @@ impl FieldReader {
             drop: self.paths("/restore/drop", drop),
             home_only: self.paths("/restore/homeOnly", home_only),
             namespaces: self.paths("/restore/namespaces", namespaces),
+            namespaced_names: self.paths("/restore/namespacedNames", namespaced_names),
             storage_classes: self.paths("/restore/storageClasses", storage_classes),
             images: self.paths("/restore/images", images),
             rewrite: rewrite.clone(),
