@@ -32,6 +32,7 @@ pub mod domain {
     pub mod document; // one document of a policy repository
     pub mod schema; // how a document may look
     pub mod reference; // the same for people
+    pub mod mention; // old names that still stand
     pub mod report; // what happened
     pub mod snapshot; // one finished backup
     pub mod change; // what is different
@@ -123,6 +124,7 @@ pub mod engine {
         pub mod owners; // what its controller makes again
         pub mod missing; // names that lead nowhere
         pub mod waves; // in which order
+        pub mod mentions; // where old names still stand
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
         pub mod survey; // what the cluster is like

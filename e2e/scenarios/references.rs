@@ -1,4 +1,4 @@
-//! Names that lead nowhere: what a snapshot lacks.
+//! Names that lead nowhere: what a snapshot lacks, and old names after a restore gave new ones.
 
 use serde_json::Value;
 
@@ -8,7 +8,10 @@ use crate::support::program::Run;
 use crate::support::sandbox::Sandbox;
 
 pub fn all() -> Vec<Scenario> {
-    vec![Scenario { name: "a-snapshot-tells-what-it-lacks", needs: &[Need::Api], run: lacks }]
+    vec![
+        Scenario { name: "a-snapshot-tells-what-it-lacks", needs: &[Need::Api], run: lacks },
+        Scenario { name: "old-names-are-told-after-a-mapping", needs: &[Need::Api], run: mentions },
+    ]
 }
 
 /// Three names that lead nowhere, and some that need not be there.
@@ -138,4 +141,67 @@ fn lacks(sandbox: &Sandbox) {
         .says("absent (secrets were not collected: the selection excludes this kind)")
         .says("; missing: 1");
     gone();
+}
+
+/// Old names where a mapping cannot know them, and words that only look like them.
+const NAMES: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: NAMESPACE}
+spec: {ports: [{port: 5432}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: app, namespace: NAMESPACE, labels: {team: NAMESPACE}}
+data:
+  url: postgres://db.NAMESPACE.svc.cluster.local:5432/shop
+  team: NAMESPACE
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: app, namespace: NAMESPACE}
+stringData: {dsn: 'postgres://app:Zebra-4711@db.NAMESPACE:5432/shop', password: Zebra-4711}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: viewer, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+subjects: [{kind: ServiceAccount, name: default, namespace: NAMESPACE}]
+";
+
+fn mentions(sandbox: &Sandbox) {
+    sandbox.apply(NAMES);
+    sandbox.backstay(&["backup"]).expect(0);
+    let (old, new) = (sandbox.namespace.clone(), format!("{}-new", sandbox.namespace));
+    let map = format!("{old}={new}");
+    let options = ["--from", "archive@latest", "--map-namespace", &map];
+    let run = |verb: &str, format: &str| {
+        let args: Vec<&str> = ["restore", verb, "-o", format].into_iter().chain(options).collect();
+        sandbox.with_key(&args)
+    };
+    let told = |mentions: &Value| {
+        let line = |m: &Value| {
+            format!("{} {} {} {}", m["kind"], m["namespace"], m["field"], m["form"]).replace('"', "")
+        };
+        mentions.as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+    };
+    let expected =
+        [format!("ConfigMap {new} /data/url DnsName"), format!("Secret {new} /data/dsn ServiceName")];
+    let plan = run("plan", "json").expect(1).says_not("Zebra").json();
+    assert_eq!(told(&plan["plan"]["mentions"]), expected);
+    run("plan", "text")
+        .expect(1)
+        .says(&format!("the old name of namespace {new} ({old}) still stands in 2 fields"))
+        .says(&format!("  ConfigMap {new}/app /data/url (a DNS name)"))
+        .says(&format!("  Secret {new}/app /data/dsn (the address of a Service)"))
+        .says_not("Zebra");
+    let report = run("apply", "json").expect(0).says_not("Zebra").json();
+    assert_eq!(told(&report["mentions"]), expected);
+    run("apply", "text").expect(0).says("still stands in 2 fields").says_not("Zebra");
+    let same = sandbox.with_key(&["restore", "plan", "--from", "archive@latest"]);
+    same.says_not("still stands");
 }

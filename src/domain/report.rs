@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{ClusterRef, PolicyRef, SnapshotId};
+use super::mention::Mention;
 use super::object::ObjectKey;
 
 /// Where a run is.
@@ -138,6 +139,9 @@ pub struct RestoreReport {
     /// Fixups in the order they ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupReport>,
+    /// Fields in which old names of namespaces and storage classes still stand, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
     /// What the reader should know although it is no failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::mentions::OldNames;
 use super::owners::RulesByKind;
 use super::prepare::{self, Destination, Preparation, prepare};
+use crate::domain::mention::Mention;
 use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::related::{self, Related};
 use crate::domain::report::{ObjectAction, ObjectReport};
@@ -59,6 +61,8 @@ pub struct Taken {
     pub owners: Vec<OwnerReference>,
     /// What the reader should know of it.
     pub notes: Vec<String>,
+    /// Where old names still stand in it.
+    pub mentions: Vec<Mention>,
 }
 
 /// A kind that a restored definition adds.
@@ -82,6 +86,7 @@ pub async fn choose(state: &State, rules: Rules<'_>) -> Result<Chosen, Error> {
         resources: BTreeMap::new(),
         related: Related::default(),
         waiting: BTreeMap::new(),
+        old_names: OldNames::new(rules.to.mapping, &state.entries),
         chosen: Chosen::default(),
     };
     let meant = run.by_index();
@@ -121,6 +126,8 @@ struct Run<'a> {
     related: Related,
     /// Objects that come along only if a taken one needs them, and why they do not otherwise.
     waiting: BTreeMap<usize, String>,
+    /// Absent where nothing gets a new name.
+    old_names: Option<OldNames<'a>>,
     chosen: Chosen,
 }
 
@@ -202,7 +209,9 @@ impl Run<'_> {
                 self.chosen.definitions.extend(definition(prepared.manifest()));
                 let key = prepared.manifest().key();
                 let (gvk, owners) = (prepared.manifest().gvk(), prepared.owners().to_vec());
-                self.chosen.taken.push(Taken { at, key, gvk, owners, notes });
+                let mentions = self.old_names.as_ref().map(|names| names.find(prepared.manifest()));
+                let mentions = mentions.unwrap_or_default();
+                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, mentions });
             }
             Ok(Preparation::Leave(reason)) => self.leave(saved, ObjectAction::Skipped, reason),
             Err(error) => self.leave(saved, ObjectAction::Failed, chain(&error)),

@@ -57,6 +57,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         waves: Vec::new(),
         left_out: plan.left_out.clone(),
         fixups: Vec::new(),
+        mentions: plan.mentions.clone(),
         notes: plan.notes.clone(),
     };
     let there = there(plan, reach).await?;
