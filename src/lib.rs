@@ -16,7 +16,6 @@ pub mod domain {
     pub mod retention; // how long snapshots are kept
     pub mod schedule; // when a policy runs
     pub mod selection; // which objects are meant
-    pub mod related; // which cluster-scoped objects those need
     pub mod hook; // what runs around a backup or restore
     pub mod policy; // what is wanted saved
     pub mod ignore; // what stays out of its mirror
@@ -29,6 +28,7 @@ pub mod domain {
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
     pub mod rules; // all of it, compiled
+    pub mod related; // which cluster-scoped objects come along
     pub mod document; // one document of a policy repository
     pub mod schema; // how a document may look
     pub mod reference; // the same for people

@@ -21,7 +21,7 @@ pub struct ReferenceSpec {
     /// the name says it, together with `apiVersion`, `apiGroup` or `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// What is named is in no namespace. Default: false.
+    /// What is named is in no namespace; it comes along with a backup or restore of some namespaces. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cluster_scoped: bool,
     /// Fields that hold the name: JSON pointers, each segment may hold the glob `*`.
@@ -117,6 +117,15 @@ impl Reference {
         if errors.is_empty() { Ok(reference) } else { Err(errors) }
     }
 
+    /// Where what is named can be.
+    pub fn scope(&self) -> Scope {
+        match (&self.kind, self.cluster_scoped) {
+            (_, true) => Scope::Cluster,
+            (Some(_), false) => Scope::Namespace,
+            (None, false) => Scope::Unknown,
+        }
+    }
+
     /// The names that an object holds in these fields, in the order of the paths. Empty ones are none.
     pub fn names(&self, object: &Manifest) -> Vec<Named> {
         let mut found = Vec::new();
@@ -138,11 +147,7 @@ impl Reference {
             Some(known) => known.clone(),
             None => told(inside)?,
         };
-        let scope = match (&self.kind, self.cluster_scoped) {
-            (_, true) => Scope::Cluster,
-            (Some(_), false) => Scope::Namespace,
-            (None, false) => Scope::Unknown,
-        };
+        let scope = self.scope();
         let namespace = match scope {
             Scope::Cluster => None,
             Scope::Namespace | Scope::Unknown => {

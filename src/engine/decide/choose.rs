@@ -200,9 +200,9 @@ impl Run<'_> {
     }
 
     fn take(&mut self, at: usize, resource: &Resource, object: Manifest, why: Option<String>) {
-        self.related.learn(resource, &object);
         let saved = object.key();
         let rules = self.kinds.of(resource);
+        self.related.learn(rules, &object);
         match prepare(object, rules, &self.rules.to) {
             Ok(Preparation::Send(prepared)) => {
                 let notes = why.into_iter().chain(prepared.notes().iter().cloned()).collect();
