@@ -32,6 +32,7 @@ mod scenarios {
     pub mod mapping;
     pub mod modifiers;
     pub mod owners;
+    pub mod references;
     pub mod restore;
     pub mod versions;
 }
@@ -90,6 +91,7 @@ fn all() -> Vec<Scenario> {
         scenarios::items::all(),
         scenarios::versions::all(),
         scenarios::modifiers::all(),
+        scenarios::references::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::gitops::all(),

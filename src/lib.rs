@@ -17,7 +17,6 @@ pub mod domain {
     pub mod retention; // how long snapshots are kept
     pub mod schedule; // when a policy runs
     pub mod selection; // which objects are meant
-    pub mod related; // which cluster-scoped objects those need
     pub mod hook; // what runs around a backup or restore
     pub mod policy; // what is wanted saved
     pub mod ignore; // what stays out of its mirror
@@ -27,13 +26,16 @@ pub mod domain {
     pub mod fixup; // what is mended afterwards
     pub mod owners; // who else manages the objects
     pub mod restore_request; // what is wanted back
+    pub mod names; // which fields name other objects
     pub mod catalog; // what is known about kinds
     pub mod rule; // one piece of that knowledge
     pub mod tool; // a tool that manages objects
     pub mod rules; // all of it, compiled
+    pub mod related; // which cluster-scoped objects come along
     pub mod document; // one document of a policy repository
     pub mod schema; // how a document may look
     pub mod reference; // the same for people
+    pub mod mention; // old names that still stand
     pub mod report; // what happened
     pub mod restore_run; // how far a restore is
     pub mod snapshot; // one finished backup
@@ -126,8 +128,10 @@ pub mod engine {
         pub mod hold; // an owner suspended and put back
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
+        pub mod missing; // names that lead nowhere
         pub mod waves; // in which order
         pub mod definition; // what a definition adds
+        pub mod mentions; // where old names still stand
         pub mod listing; // whole lists
         pub mod reach; // the doors of a restore
         pub mod look; // objects by their keys
@@ -284,6 +288,7 @@ pub mod cli {
     pub mod verify; // backstay verify
     pub mod prune; // backstay prune
     pub mod states; // what a state's name means
+    pub mod references; // backstay verify --references
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar

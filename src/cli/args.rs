@@ -235,6 +235,10 @@ pub struct VerifyArgs {
     /// Which location.
     #[command(flatten)]
     pub location: LocationArgs,
+    /// Finds what objects name and the snapshot lacks; needs the identity. Default snapshot: `latest`; LOCATION@COMMIT
+    /// looks at a mirror
+    #[arg(long)]
+    pub references: bool,
 }
 
 /// Options of `prune`.

@@ -19,8 +19,8 @@ use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, init, keys, migrate, prune, restore, restore_runs, resume, schema,
-    snapshots, validate, verify,
+    backup, compare, completion, demo, init, keys, migrate, prune, references, restore, restore_runs, resume,
+    schema, snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
@@ -114,6 +114,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Restore(RestoreCommand::Cancel(args)) => restore_runs::cancel(&app, &args).await,
         Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress, stop).await,
         Command::Restore(RestoreCommand::Resume(args)) => resume::resume(&app, &args).await,
+        Command::Verify(args) if args.references => references::references(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
         Command::Migrate(MigrateCommand::Modifiers(args)) => migrate::modifiers(&args),

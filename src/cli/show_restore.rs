@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::domain::mention;
 use crate::domain::report::{
     ObjectAction, ObjectReport, OwnerAction, OwnerReport, RestoreReport, WaveReport,
 };
@@ -31,6 +32,9 @@ impl Show for RestoreReport {
         if !quiet {
             for (reason, number) in reasons(&self.left_out) {
                 writeln!(out, "  left out: {}: {reason}", count(number, "object"))?;
+            }
+            for line in mention::lines(&self.mentions) {
+                writeln!(out, "  {line}")?;
             }
             for note in &self.notes {
                 writeln!(out, "  note: {note}")?;

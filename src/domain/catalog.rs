@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
+use super::names::ReferenceSpec;
 use super::object::Json;
 use super::owners::OwnerSpec;
 use super::policy::KindPattern;
@@ -51,7 +52,7 @@ pub struct RuleSpec {
     #[schemars(length(min = 1))]
     pub kinds: Vec<KindPattern>,
     /// CEL expression over `object`; the rule counts only where it is true, and not where it asks for a field that the
-    /// object does not have. Absent: always. Not together with `pageSize` and `keepManagedFields`. For `wave`, `ready` and
+    /// object does not have. Absent: always. Not together with `pageSize`, `keepManagedFields` and `builtIn`. For `wave`, `ready` and
     /// `restore.evenIfOwned` it sees apiVersion, kind and of the metadata name, namespace, labels and controller only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -80,6 +81,16 @@ pub struct RuleSpec {
     /// Keeps `managedFields` in the archive, for kinds whose restore has to know who set a field. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_managed_fields: bool,
+    /// Fields that name other objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferenceSpec>,
+    /// Why every cluster has these objects by itself, so that nobody misses them in a snapshot. `when` sees apiVersion,
+    /// kind, name and namespace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_every_cluster: Option<String>,
+    /// Every API server serves these kinds by itself, so that no object has to define them. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub built_in: bool,
     /// Where the knowledge comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -121,6 +132,9 @@ pub struct RestoreRule {
     /// Fields that hold the name of a namespace: they follow `namespaceMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+    /// Fields that hold `NAMESPACE/NAME`: their namespace follows `namespaceMapping`. JSON pointers with globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaced_names: Vec<String>,
     /// Fields that hold the name of a storage class: they follow `storageClassMapping`. JSON pointers with globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage_classes: Vec<String>,

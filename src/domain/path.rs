@@ -88,6 +88,11 @@ impl FieldPath {
         each(&self.segments, value, then);
     }
 
+    /// Shows every field at this path to a function: its pointer, the mapping or list it is in, and its value.
+    pub fn find<'v>(&self, value: &'v Json, then: &mut dyn FnMut(&str, &'v Json, &'v Json)) {
+        find(&self.segments, "", value, then);
+    }
+
     /// Whether anything is at this path.
     pub fn exists(&self, value: &Json) -> bool {
         exists(&self.segments, value)
@@ -232,6 +237,31 @@ fn each(path: &[Segment], value: &mut Json, then: &mut dyn FnMut(&mut Json)) {
     }
 }
 
+fn find<'v>(path: &[Segment], place: &str, value: &'v Json, then: &mut dyn FnMut(&str, &'v Json, &'v Json)) {
+    let Some((segment, rest)) = path.split_first() else { return };
+    let mut child = |name: &str, child: &'v Json| {
+        let place = format!("{place}/{}", escape(name));
+        if rest.is_empty() { then(&place, value, child) } else { find(rest, &place, child, then) }
+    };
+    match (value, segment) {
+        (Json::Object(map), Segment::Name(name)) => {
+            if let Some(value) = map.get(name) {
+                child(name, value);
+            }
+        }
+        (Json::Object(map), Segment::Glob(parts)) => {
+            map.iter().filter(|(key, _)| glob(parts, key)).for_each(|(key, value)| child(key, value));
+        }
+        (Json::Array(list), _) => {
+            let numbered = list.iter().enumerate().map(|(index, value)| (index.to_string(), value));
+            numbered
+                .filter(|(index, _)| segment.takes(index))
+                .for_each(|(index, value)| child(&index, value));
+        }
+        _ => {}
+    }
+}
+
 fn exists(path: &[Segment], value: &Json) -> bool {
     let Some((segment, rest)) = path.split_first() else { return true };
     match (value, segment) {
@@ -341,6 +371,19 @@ mod tests {
         let mut value = json!({"spec":{"backend":1,"defaultBackend":2}});
         path.rename(&mut value, "defaultBackend");
         assert_eq!(value.to_string(), r#"{"spec":{"backend":1,"defaultBackend":2}}"#);
+    }
+
+    #[test]
+    fn what_is_found_is_shown_with_its_pointer_and_what_it_is_in() {
+        let path = FieldPath::parse("/spec/*ontainers/*/envFrom/*/secretRef/name").unwrap();
+        let value = json!({"spec": {"containers": [{"envFrom": [{}, {"secretRef": {"name": "db", "optional": true}}]}],
+            "initContainers": [{"envFrom": [{"secretRef": {"name": "up"}}]}, {}], "volumes": [{"name": "v"}]}});
+        let mut found = Vec::new();
+        path.find(&value, &mut |place, inside, value| found.push(format!("{place} {inside} {value}")));
+        insta::assert_snapshot!(found.join("\n"), @r#"
+        /spec/containers/0/envFrom/1/secretRef/name {"name":"db","optional":true} "db"
+        /spec/initContainers/0/envFrom/0/secretRef/name {"name":"up"} "up"
+        "#);
     }
 
     #[test]

@@ -1,74 +1,17 @@
 //! Which cluster-scoped objects the selected ones need: they come along when only some namespaces are saved.
 //!
-//! In: taken objects, one by one · Out: answers of `Related` · Touches: nothing
+//! In: taken objects, one by one, and what the catalog knows of their kinds · Out: answers of `Related` · Touches: nothing
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::LabelSelector;
+use super::names::Scope;
 use super::object::{Json, Manifest, ObjectKey, Resource};
+use super::rules::KindRules;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
-const STORAGE: &str = "storage.k8s.io";
-const SNAPSHOT: &str = "snapshot.storage.k8s.io";
-
-/// A field by which an object names a cluster-scoped one. Empty kind: any object. `*` stands for list elements.
-struct Reference {
-    from: (&'static str, &'static str),
-    field: &'static str,
-    to: (&'static str, &'static str),
-}
-
-const fn reference(
-    from: (&'static str, &'static str),
-    field: &'static str,
-    to: (&'static str, &'static str),
-) -> Reference {
-    Reference { from, field, to }
-}
-
-const ANY: (&str, &str) = ("", "");
-const CLAIM: (&str, &str) = ("", "PersistentVolumeClaim");
 const VOLUME: (&str, &str) = ("", "PersistentVolume");
-const CLASS: (&str, &str) = (STORAGE, "StorageClass");
-const PRIORITY: (&str, &str) = ("scheduling.k8s.io", "PriorityClass");
-const RUNTIME: (&str, &str) = ("node.k8s.io", "RuntimeClass");
-const INGRESS: (&str, &str) = ("networking.k8s.io", "Ingress");
-const INGRESS_CLASS: (&str, &str) = ("networking.k8s.io", "IngressClass");
-const SNAPSHOT_CLASS: (&str, &str) = (SNAPSHOT, "VolumeSnapshotClass");
-const CONTENT: (&str, &str) = (SNAPSHOT, "VolumeSnapshotContent");
-
-const REFERENCES: [Reference; 22] = [
-    reference(CLAIM, "/spec/volumeName", VOLUME),
-    reference(CLAIM, "/spec/storageClassName", CLASS),
-    reference(CLAIM, "/metadata/annotations/volume.beta.kubernetes.io~1storage-class", CLASS),
-    reference(CLAIM, "/spec/volumeAttributesClassName", (STORAGE, "VolumeAttributesClass")),
-    reference(VOLUME, "/spec/storageClassName", CLASS),
-    reference(("apps", "StatefulSet"), "/spec/volumeClaimTemplates/*/spec/storageClassName", CLASS),
-    reference(ANY, "/spec/priorityClassName", PRIORITY),
-    reference(ANY, "/spec/template/spec/priorityClassName", PRIORITY),
-    reference(ANY, "/spec/jobTemplate/spec/template/spec/priorityClassName", PRIORITY),
-    reference(ANY, "/template/spec/priorityClassName", PRIORITY),
-    reference(ANY, "/spec/runtimeClassName", RUNTIME),
-    reference(ANY, "/spec/template/spec/runtimeClassName", RUNTIME),
-    reference(ANY, "/spec/jobTemplate/spec/template/spec/runtimeClassName", RUNTIME),
-    reference(ANY, "/template/spec/runtimeClassName", RUNTIME),
-    reference(INGRESS, "/spec/ingressClassName", INGRESS_CLASS),
-    reference(INGRESS, "/metadata/annotations/kubernetes.io~1ingress.class", INGRESS_CLASS),
-    reference(
-        ("gateway.networking.k8s.io", "Gateway"),
-        "/spec/gatewayClassName",
-        ("gateway.networking.k8s.io", "GatewayClass"),
-    ),
-    reference((SNAPSHOT, "VolumeSnapshot"), "/spec/volumeSnapshotClassName", SNAPSHOT_CLASS),
-    reference((SNAPSHOT, "VolumeSnapshot"), "/spec/source/volumeSnapshotContentName", CONTENT),
-    reference((SNAPSHOT, "VolumeSnapshot"), "/status/boundVolumeSnapshotContentName", CONTENT),
-    reference(CONTENT, "/spec/volumeSnapshotClassName", SNAPSHOT_CLASS),
-    reference(
-        ("resource.k8s.io", "ResourceClaim"),
-        "/spec/devices/requests/*/deviceClassName",
-        ("resource.k8s.io", "DeviceClass"),
-    ),
-];
+const CONTENT: (&str, &str) = ("snapshot.storage.k8s.io", "VolumeSnapshotContent");
 
 /// In how many rounds cluster-scoped kinds are read, so that what one names is known when the other is looked at.
 pub const ROUNDS: usize = 3;
@@ -99,28 +42,23 @@ pub struct Related {
 
 impl Related {
     /// Notes what an object that was taken needs: namespaced or cluster-scoped, selected or come along.
-    pub fn learn(&mut self, resource: &Resource, object: &Manifest) {
-        let key = object.key();
+    pub fn learn(&mut self, rules: &KindRules<'_>, object: &Manifest) {
+        let (resource, key) = (rules.resource(), object.key());
         if let Some(namespace) = &key.namespace {
-            self.need(("", "Namespace"), namespace, &key);
+            self.need(cluster_scoped(("", "Namespace"), namespace), &key);
         }
         if !resource.gvk.group.is_empty() {
-            self.need(("apiextensions.k8s.io", "CustomResourceDefinition"), &resource.full_name(), &key);
+            let definition = ("apiextensions.k8s.io", "CustomResourceDefinition");
+            self.need(cluster_scoped(definition, &resource.full_name()), &key);
         }
-        let kind = (key.group.as_str(), key.kind.as_str());
-        for Reference { from, field, to } in &REFERENCES {
-            if *from == ANY || *from == kind {
-                texts(object.as_json(), field, &mut |name| self.need(*to, name, &key));
+        let references = rules.references(object).into_iter();
+        for reference in references.filter(|reference| reference.scope() == Scope::Cluster) {
+            for named in reference.names(object) {
+                self.need(named.key, &key);
             }
         }
-        match kind {
+        match (key.group.as_str(), key.kind.as_str()) {
             ("", "ServiceAccount") => self.learn_account(&key),
-            (RBAC, "RoleBinding" | "ClusterRoleBinding") => {
-                let text = |field: &str| object.at(field).and_then(Json::as_str).unwrap_or_default();
-                if text("/roleRef/kind") == "ClusterRole" {
-                    self.need((RBAC, "ClusterRole"), text("/roleRef/name"), &key);
-                }
-            }
             (RBAC, "ClusterRole") => self.learn_parts(object, &key),
             _ => {}
         }
@@ -150,12 +88,8 @@ impl Related {
         resource.gvk.group == RBAC && resource.gvk.kind == "ClusterRole" && !self.parts.is_empty()
     }
 
-    fn need(&mut self, (group, kind): (&str, &str), name: &str, by: &ObjectKey) {
-        if !name.is_empty() {
-            let key =
-                ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: name.into() };
-            self.needed.entry(key).or_insert_with(|| by.to_string());
-        }
+    fn need(&mut self, wanted: ObjectKey, by: &ObjectKey) {
+        self.needed.entry(wanted).or_insert_with(|| by.to_string());
     }
 
     fn learn_account(&mut self, key: &ObjectKey) {
@@ -200,15 +134,8 @@ impl Related {
     }
 }
 
-/// Calls a function with every text at a pointer in which `*` stands for the elements of a list.
-fn texts(value: &Json, pointer: &str, found: &mut impl FnMut(&str)) {
-    let Some((head, rest)) = pointer.split_once("/*") else {
-        value.pointer(pointer).and_then(Json::as_str).into_iter().for_each(found);
-        return;
-    };
-    for element in value.pointer(head).and_then(Json::as_array).into_iter().flatten() {
-        texts(element, rest, found);
-    }
+fn cluster_scoped((group, kind): (&str, &str), name: &str) -> ObjectKey {
+    ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{ClusterRef, PolicyRef, SnapshotId};
+use super::mention::Mention;
 use super::object::ObjectKey;
 use super::selection::SelectSpec;
 
@@ -148,6 +149,9 @@ pub struct RestoreReport {
     /// Owners that were paused meanwhile, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<OwnerReport>,
+    /// Fields in which old names of namespaces and storage classes still stand, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
     /// What the reader should know although it is no failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

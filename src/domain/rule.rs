@@ -6,6 +6,7 @@ use super::catalog::{MirrorRule, ReadyRule, RestoreRule, Rewriter, RuleSpec, Ver
 use super::cel::{EvalError, Expression};
 use super::duration::Duration;
 use super::field::FieldError;
+use super::names::{Reference, ReferenceSpec};
 use super::object::{Json, Manifest};
 use super::path::FieldPath;
 use super::pattern::KindMatcher;
@@ -38,6 +39,12 @@ pub struct Rule {
     pub page_size: Option<u32>,
     /// Whether the archive keeps `managedFields` whole.
     pub keep_managed_fields: bool,
+    /// Fields that name other objects.
+    pub references: Vec<Reference>,
+    /// Why every cluster has the objects by itself.
+    pub in_every_cluster: Option<String>,
+    /// Whether every API server serves the kinds by itself.
+    pub built_in: bool,
 }
 
 /// What one rule does to an object on its way into the mirror or back into a cluster.
@@ -53,6 +60,8 @@ pub struct Edit {
     pub marks: Vec<FieldPath>,
     /// Fields that hold the name of a namespace.
     pub namespaces: Vec<FieldPath>,
+    /// Fields that hold the names of a namespace and of an object in it.
+    pub namespaced_names: Vec<FieldPath>,
     /// Fields that hold the name of a storage class.
     pub storage_classes: Vec<FieldPath>,
     /// Fields that hold an image.
@@ -126,10 +135,10 @@ impl Rule {
             reader.wrong("/kinds", "needs at least one kind; `*` stands for all");
         }
         let when = spec.when.as_ref().and_then(|text| reader.take("/when", Expression::parse(text)));
-        if spec.when.is_some() && (spec.page_size.is_some() || spec.keep_managed_fields) {
+        if spec.when.is_some() && (spec.page_size.is_some() || spec.keep_managed_fields || spec.built_in) {
             reader.wrong(
                 "/when",
-                "cannot stand together with pageSize or keepManagedFields: they count for whole kinds",
+                "cannot stand together with pageSize, keepManagedFields or builtIn: they count for whole kinds",
             );
         }
         if spec.page_size == Some(0) {
@@ -147,6 +156,9 @@ impl Rule {
             ready: spec.ready.as_ref().map(|r| reader.ready(r)),
             page_size: spec.page_size,
             keep_managed_fields: spec.keep_managed_fields,
+            references: reader.references(&spec.references),
+            in_every_cluster: spec.in_every_cluster.clone(),
+            built_in: spec.built_in,
         };
         if reader.errors.is_empty() { Ok(rule) } else { Err(reader.errors) }
     }
@@ -233,6 +245,7 @@ impl FieldReader {
             home_only,
             marks,
             namespaces,
+            namespaced_names,
             storage_classes,
             images,
             set,
@@ -252,6 +265,7 @@ impl FieldReader {
             home_only: self.paths("/restore/homeOnly", home_only),
             marks: self.paths("/restore/marks", marks),
             namespaces: self.paths("/restore/namespaces", namespaces),
+            namespaced_names: self.paths("/restore/namespacedNames", namespaced_names),
             storage_classes: self.paths("/restore/storageClasses", storage_classes),
             images: self.paths("/restore/images", images),
             rewrite: rewrite.clone(),
@@ -259,6 +273,20 @@ impl FieldReader {
             merge_existing: *merge_existing,
             never_recreate: never_recreate.clone(),
         }
+    }
+
+    fn references(&mut self, specs: &[ReferenceSpec]) -> Vec<Reference> {
+        let mut read = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            match Reference::compile(spec) {
+                Ok(reference) => read.push(reference),
+                Err(errors) => {
+                    let place = format!("/references/{index}");
+                    self.errors.extend(errors.into_iter().map(|error| error.under(&place)));
+                }
+            }
+        }
+        read
     }
 
     fn ready(&mut self, spec: &ReadyRule) -> Ready {

@@ -9,19 +9,21 @@ use serde::Deserialize;
 
 use super::catalog::{CatalogSpec, WaveSpec};
 use super::field::{FieldError, closest};
+use super::names::Reference;
 use super::object::{Manifest, Resource};
 use super::owners::OwnerSpec;
 use super::rule::{Edit, Ready, Rule, Unclear, Way};
 use super::tool::Tool;
 
 /// The built-in catalog, in the order in which its rules count.
-pub const FILES: [(&str, &str); 8] = [
+pub const FILES: [(&str, &str); 9] = [
     ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
     ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
     ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
     ("kubernetes.yaml", include_str!("../../policies/catalog/kubernetes.yaml")),
     ("mappings.yaml", include_str!("../../policies/catalog/mappings.yaml")),
     ("versions.yaml", include_str!("../../policies/catalog/versions.yaml")),
+    ("references.yaml", include_str!("../../policies/catalog/references.yaml")),
     ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
     ("owners.yaml", include_str!("../../policies/catalog/owners.yaml")),
 ];
@@ -315,6 +317,29 @@ impl<'c> KindRules<'c> {
     /// Whether the object is restored although its controller is.
     pub fn even_if_owned(&self, outline: &Manifest) -> bool {
         self.last(outline, |rule| rule.restore.as_ref()?.even_if_owned.as_ref()).copied().unwrap_or_default()
+    }
+
+    /// Fields in which this object, as it was saved, names others. A rule without an answer does not count.
+    pub fn references(&self, object: &Manifest) -> Vec<&'c Reference> {
+        let mine = self.rules.iter().filter(|rule| !rule.references.is_empty());
+        mine.filter(|rule| rule.counts(object).unwrap_or_default())
+            .flat_map(|rule| &rule.references)
+            .collect()
+    }
+
+    /// Why nobody misses this object in a snapshot: every cluster has it by itself, or no restore would bring it back.
+    pub fn not_missed(&self, outline: &Manifest) -> Option<&'c str> {
+        let everywhere = |rule: &'c Rule| {
+            let skipped = rule.restore.as_ref().and_then(|edit| edit.skip.as_deref());
+            rule.never.as_deref().or(rule.in_every_cluster.as_deref()).or(skipped)
+        };
+        let reasons = self.rules.iter().filter_map(|rule| Some((*rule, everywhere(rule)?)));
+        reasons.filter(|(rule, _)| rule.counts(outline).unwrap_or_default()).map(|(_, why)| why).next()
+    }
+
+    /// Whether every API server serves the kind by itself.
+    pub fn built_in(&self) -> bool {
+        self.resource.gvk.group.is_empty() || self.rules.iter().any(|rule| rule.built_in)
     }
 
     /// The value that the last rule has that counts.

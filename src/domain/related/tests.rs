@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::object::Gvk;
+use crate::domain::rules::Catalog;
 
 fn resource(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Resource {
     Resource {
@@ -15,8 +16,10 @@ fn resource(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Re
 
 fn taken(related: &mut Related, namespaced: bool, value: Json) {
     let object = Manifest::parse(value).unwrap();
-    let plural = format!("{}s", object.kind().to_lowercase());
-    related.learn(&resource(&object.gvk().api_version(), object.kind(), &plural, namespaced), &object);
+    let kind = object.kind().to_lowercase();
+    let plural = if kind.ends_with('s') { format!("{kind}es") } else { format!("{kind}s") };
+    let resource = resource(&object.gvk().api_version(), object.kind(), &plural, namespaced);
+    related.learn(&Catalog::builtin().kind(&resource), &object);
 }
 
 fn wants(related: &Related, value: Json) -> String {

@@ -143,7 +143,7 @@ rules:
     /shop/rules/0/kinds: needs at least one kind; `*` stands for all
     /shop/rules/1/kinds: "apps/v1" is not a pattern: write a Kind (`Deployment`) or `resource.group` (`deployments.apps`), without a version
     /shop/rules/1/when: not a CEL expression: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER} (line 1, column 17)
-    /shop/rules/1/when: cannot stand together with pageSize or keepManagedFields: they count for whole kinds
+    /shop/rules/1/when: cannot stand together with pageSize, keepManagedFields or builtIn: they count for whole kinds
     /shop/rules/1/pageSize: must be at least 1
     /shop/rules/2/wave: there is no wave "claim" (did you mean "claims"?)
     /shop/rules/2/mirror/drop/0: a field path is a JSON pointer such as /spec/replicas, not "spec"

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::definition::{Definition, definition};
+use super::mentions::OldNames;
 use super::owners::RulesByKind;
 use super::prepare::{self, Destination, Preparation, prepare};
+use crate::domain::mention::Mention;
 use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::owners::Owners;
 use crate::domain::related::{self, Related};
@@ -64,6 +66,8 @@ pub struct Taken {
     pub notes: Vec<String>,
     /// Whose it is, where other tools manage objects.
     pub managed: Managed,
+    /// Where old names still stand in it.
+    pub mentions: Vec<Mention>,
 }
 
 /// What ties an object to tools that manage objects.
@@ -89,6 +93,7 @@ pub async fn choose(state: &State, rules: Rules<'_>) -> Result<Chosen, Error> {
         resources: BTreeMap::new(),
         related: Related::default(),
         waiting: BTreeMap::new(),
+        old_names: OldNames::new(rules.to.mapping, &state.entries),
         chosen: Chosen::default(),
     };
     let meant = run.by_index();
@@ -128,6 +133,8 @@ struct Run<'a> {
     related: Related,
     /// Objects that come along only if a taken one needs them, and why they do not otherwise.
     waiting: BTreeMap<usize, String>,
+    /// Absent where nothing gets a new name.
+    old_names: Option<OldNames<'a>>,
     chosen: Chosen,
 }
 
@@ -200,11 +207,11 @@ impl Run<'_> {
     }
 
     fn take(&mut self, at: usize, resource: &Resource, object: Manifest, why: Option<String>) {
-        self.related.learn(resource, &object);
         let saved = object.key();
         let rules = self.kinds.of(resource);
         let (claimed, inventory) =
             (claims(rules.tools(), &object), inventory(&object, rules, &self.rules.to));
+        self.related.learn(rules, &object);
         match prepare(object, rules, &self.rules.to) {
             Ok(Preparation::Send(prepared)) => {
                 let stays = claims(rules.tools(), prepared.manifest());
@@ -213,7 +220,9 @@ impl Run<'_> {
                 let key = prepared.manifest().key();
                 let (gvk, owners) = (prepared.manifest().gvk(), prepared.owners().to_vec());
                 let managed = managed(key == saved, claimed, stays, inventory);
-                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, managed });
+                let mentions = self.old_names.as_ref().map(|names| names.find(prepared.manifest()));
+                let mentions = mentions.unwrap_or_default();
+                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, managed, mentions });
             }
             Ok(Preparation::Leave(reason)) => self.leave(saved, ObjectAction::Skipped, reason),
             Err(error) => self.leave(saved, ObjectAction::Failed, chain(&error)),

@@ -235,6 +235,9 @@ fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: 
     for path in edits.iter().flat_map(|edit| &edit.namespaces) {
         path.each(tree, &mut |field| rename(field, &around));
     }
+    for path in edits.iter().flat_map(|edit| &edit.namespaced_names) {
+        path.each(tree, &mut |field| replace(field, |old| moved_name(old, &around)));
+    }
     for path in edits.iter().flat_map(|edit| &edit.storage_classes) {
         path.each(tree, &mut |field| replace(field, |old| to.mapping.storage_classes.get(old).cloned()));
     }
@@ -271,6 +274,12 @@ fn move_namespace(tree: &mut Json, around: &Surroundings<'_>, is_namespace: bool
 
 fn rename(field: &mut Json, around: &Surroundings<'_>) {
     replace(field, |old| around.renamed(old).map(Into::into));
+}
+
+/// `NAMESPACE/NAME` under the namespace's new name.
+fn moved_name(old: &str, around: &Surroundings<'_>) -> Option<String> {
+    let (namespace, name) = old.split_once('/')?;
+    Some(format!("{}/{name}", around.renamed(namespace)?))
 }
 
 fn replace(field: &mut Json, new: impl Fn(&str) -> Option<String>) {

@@ -2,13 +2,13 @@
 //!
 //! In: `State`, `RestoreSpec`, `Catalog`, `Survey` · Out: `RestorePlan` · Touches: what the state is read from
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::choose::{self, choose};
+use super::choose::{self, Chosen, choose};
 use super::draft::{self, PlannedWave, draft};
 use super::hold::Hold;
 use super::prepare::{Cluster, Destination, Mapping};
@@ -17,6 +17,7 @@ use super::survey::Survey;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::field::closest;
+use crate::domain::mention::{self, Mention};
 use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::owners::Owners;
 use crate::domain::pattern::KindMatcher;
@@ -79,6 +80,9 @@ pub struct RestorePlan {
     /// Patterns of the selection that match nothing of the state; they are among the notes too.
     #[serde(skip)]
     pub unmatched: Vec<String>,
+    /// Fields in which old names of namespaces and storage classes still stand, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
     /// What the reader should know.
     pub notes: Vec<String>,
     /// What objects are prepared with.
@@ -171,7 +175,7 @@ pub async fn plan(
     let mut settings = settings(state, spec, catalog, survey)?;
     let to = settings.destination();
     let rules = choose::Rules { selection: &selection, catalog, served: &survey.discovery, to };
-    let chosen =
+    let mut chosen =
         choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error.into()))?;
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
@@ -186,6 +190,7 @@ pub async fn plan(
     let children = KindMatcher::new(&spec.children).map_err(|error| Error::Children(error.to_string()))?;
     let waits = waits(spec, catalog)?;
     let cluster = draft::Cluster { survey, catalog, existing: &existing, children: &children, waits: &waits };
+    let mentions = mentions(&mut chosen);
     let (waves, left_out) = draft(state, chosen, &cluster);
     let objects = waves.iter().flat_map(|wave| &wave.objects);
     let volumes = objects.filter(|o| o.key.group.is_empty() && o.key.kind == "PersistentVolume");
@@ -195,11 +200,12 @@ pub async fn plan(
     Ok(RestorePlan {
         source: state.describe.clone(),
         existing: spec.existing,
-        waves,
         left_out,
         surplus: None,
         unselected,
         unmatched,
+        mentions: planned(mentions, &waves),
+        waves,
         notes,
         settings,
         holds: BTreeMap::new(),
@@ -255,6 +261,21 @@ fn transforms(spec: &RestoreSpec) -> Result<Vec<Transform>, (String, String)> {
     spec.transforms.iter().map(compile).collect()
 }
 
+/// Takes the mentions of every chosen object, with its position in the state.
+fn mentions(chosen: &mut Chosen) -> Vec<(usize, Vec<Mention>)> {
+    chosen.taken.iter_mut().map(|one| (one.at, std::mem::take(&mut one.mentions))).collect()
+}
+
+/// The mentions in objects that come back, sorted.
+fn planned(mentions: Vec<(usize, Vec<Mention>)>, waves: &[PlannedWave]) -> Vec<Mention> {
+    let entries: HashSet<usize> =
+        waves.iter().flat_map(|wave| &wave.objects).filter_map(|object| object.entry).collect();
+    let kept = mentions.into_iter().filter(|(at, _)| entries.contains(at));
+    let mut kept: Vec<Mention> = kept.flat_map(|(_, mentions)| mentions).collect();
+    kept.sort();
+    kept
+}
+
 fn unmatched(state: &State, selection: &Selection) -> Vec<String> {
     let kinds: BTreeSet<&Resource> = state.entries.iter().map(|entry| &*entry.resource).collect();
     let kinds: Vec<Resource> = kinds.into_iter().cloned().collect();
@@ -308,6 +329,7 @@ impl fmt::Display for RestorePlan {
         for (reason, count) in &self.unselected {
             writeln!(f, "not meant: {count}, because {reason}")?;
         }
+        mention::lines(&self.mentions).iter().try_for_each(|line| writeln!(f, "{line}"))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }
 }

@@ -258,7 +258,7 @@ impl Run<'_> {
             }
         }
         if needs_related {
-            self.related.learn(resource, object);
+            self.related.learn(rules, object);
         }
         Verdict::Take
     }

@@ -85,19 +85,21 @@ pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreR
         let work = std::pin::pin!(work(job, &inner, &before));
         let keep = std::pin::pin!(desk.keep(reach, log));
         match select(work, keep).await {
-            Either::Left((done, _)) => Ended::Done(done),
+            Either::Left((done, _)) => Ended::Done(Box::new(done)),
             Either::Right((why, _)) => Ended::Stopped(why),
         }
     };
     let owners = pause::resume(&job.pause, reach).await;
     let report = match result {
-        Ended::Done(Ok(report)) => report,
-        Ended::Done(Err(error)) => {
-            log.run.give_up(&error.to_string(), reach.clock.now());
-            close(reach, log).await;
-            return Err(Broken { error, owners });
-        }
         Ended::Stopped(why) => desk.stopped(job, log, why, reach.clock.now()),
+        Ended::Done(done) => match *done {
+            Ok(report) => report,
+            Err(error) => {
+                log.run.give_up(&error.to_string(), reach.clock.now());
+                close(reach, log).await;
+                return Err(Broken { error, owners });
+            }
+        },
     };
     let notes = report.notes.iter().chain(&before.notes).cloned().collect();
     let mut report = RestoreReport { owners, notes, ..report };
@@ -110,7 +112,7 @@ pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreR
 }
 
 enum Ended {
-    Done(Result<RestoreReport, Error>),
+    Done(Box<Result<RestoreReport, Error>>),
     Stopped(Stop),
 }
 
@@ -269,6 +271,7 @@ impl Listener {
             unpruned: Vec::new(),
             fixups: Vec::new(),
             owners: Vec::new(),
+            mentions: job.plan.mentions.clone(),
             notes: job.plan.notes.iter().cloned().chain([note]).collect(),
         }
     }

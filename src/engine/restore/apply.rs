@@ -62,6 +62,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         unpruned: Vec::new(),
         fixups: Vec::new(),
         owners: Vec::new(),
+        mentions: plan.mentions.clone(),
         notes: plan.notes.clone(),
     };
     let there = there(plan, reach).await?;

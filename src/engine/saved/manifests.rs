@@ -164,7 +164,7 @@ fn object(tree: Json, served: &[Resource]) -> Option<Found> {
     Some((Arc::new(resource), manifest))
 }
 
-/// The English plural, as `kubectl` guesses it.
+/// A kind of which only Kind and group are known: with the English plural, as `kubectl` guesses it.
 pub fn guess(gvk: Gvk, namespaced: bool) -> Resource {
     let kind = gvk.kind.to_lowercase();
     let plural = match kind.strip_suffix('y') {

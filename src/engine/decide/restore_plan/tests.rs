@@ -224,3 +224,40 @@ async fn an_object_that_a_transform_does_not_fit_stays_out() {
     assert!(world.object("PersistentVolumeClaim", "shop/data").is_none());
     assert_eq!(world.object("StatefulSet", "shop/db").unwrap().at("/spec/replicas"), Some(&json!(1)));
 }
+
+#[tokio::test]
+async fn old_names_that_still_stand_are_told_of_what_comes_back_and_of_nothing_else() {
+    let world = World::new();
+    let template = "{spec: {containers: [{name: c, image: x, env: [{name: DB, value: db.shop.svc}]}]}}";
+    let state = world
+        .state(&format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: web, namespace: shop}}
+data: {{url: 'http://db.shop.svc/', team: shop}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: shop, uid: d}}
+spec: {{selector: {{matchLabels: {{a: b}}}}, template: {template}}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata:
+  name: web-1
+  namespace: shop
+  ownerReferences: [{{apiVersion: apps/v1, kind: Deployment, name: web, uid: d, controller: true}}]
+spec: {{selector: {{matchLabels: {{a: b}}}}, template: {template}}}
+"
+        ))
+        .await;
+    let plan = text(&world, &state, "namespaceMapping: {shop: copy}").await;
+    let told: Vec<&str> = plan.lines().skip_while(|line| !line.starts_with("the old name")).collect();
+    assert_snapshot!(told.join("\n"), @"
+    the old name of namespace copy (shop) still stands in 2 fields:
+      ConfigMap copy/web /data/url (a DNS name)
+      Deployment.apps copy/web /spec/template/spec/containers/0/env/0/value (a DNS name)
+    ");
+    assert!(world.plan(&state, "{}").await.mentions.is_empty());
+}
