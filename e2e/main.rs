@@ -35,6 +35,7 @@ mod scenarios {
     pub mod references;
     pub mod restore;
     pub mod versions;
+    pub mod whole;
 }
 
 use support::parts::{Need, Parts};
@@ -92,6 +93,7 @@ fn all() -> Vec<Scenario> {
         scenarios::versions::all(),
         scenarios::modifiers::all(),
         scenarios::references::all(),
+        scenarios::whole::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::gitops::all(),

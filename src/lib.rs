@@ -179,6 +179,8 @@ pub mod engine {
         pub mod run; // a restore from beginning to end
         pub mod turn; // whose turn it is
         pub mod cancel; // ends it
+        pub mod drill; // for trial
+        pub mod scratch; // where, and its end
     }
     /// From other tools.
     pub mod migrate {
@@ -271,6 +273,7 @@ pub mod app {
 /// FLOOR 6: what a person types and reads.
 pub mod cli {
     pub mod restore_args; // what may be typed after `restore`
+    pub mod drill_args; // after `drill`
     pub mod migrate_args; // after `migrate`
     pub mod args; // and else
     pub mod print; // text, JSON, YAML
@@ -295,9 +298,12 @@ pub mod cli {
     pub mod stop; // Ctrl-C
     pub mod doors; // of a restore
     pub mod restore_spec; // what a person wants restored
+    pub mod restore_job; // a restore, decided
     pub mod restore_runs; // backstay restore status, cancel
     pub mod restore; // backstay restore plan, apply
     pub mod resume; // backstay restore resume
+    pub mod show_drill; // a drill's form for people
+    pub mod drill; // backstay drill
     pub mod migrate; // backstay migrate
     pub mod schema; // backstay schema
     pub mod completion; // backstay completion

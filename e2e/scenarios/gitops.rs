@@ -23,10 +23,11 @@ pub fn all() -> Vec<Scenario> {
 }
 
 /// The definitions of Flux and Argo CD, for as long as a scenario needs them.
-struct Definitions<'a>(&'a Sandbox);
+pub struct Definitions<'a>(&'a Sandbox);
 
 impl<'a> Definitions<'a> {
-    fn of(sandbox: &'a Sandbox) -> Self {
+    /// Makes them and waits until they are served.
+    pub fn of(sandbox: &'a Sandbox) -> Self {
         let definitions = Self(sandbox);
         sandbox.apply(include_str!("../fixtures/gitops.yaml"));
         for name in [KUSTOMIZATION, APPLICATION] {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::drill_args::DrillArgs;
 use super::migrate_args::MigrateCommand;
 use super::restore_args::RestoreCommand;
 
@@ -117,6 +118,8 @@ pub enum Command {
     /// Puts a state back, or shows what that would do
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Restores a saved state for trial, compares, and cleans up
+    Drill(DrillArgs),
     /// Checks every part of a snapshot; with the identity also every object
     Verify(VerifyArgs),
     /// Deletes the snapshots that no retention rule keeps, after showing them

@@ -19,8 +19,8 @@ use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, init, keys, migrate, prune, references, restore, restore_runs, resume,
-    schema, snapshots, validate, verify,
+    backup, compare, completion, demo, drill, init, keys, migrate, prune, references, restore, restore_runs,
+    resume, schema, snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
@@ -71,7 +71,7 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
-    let restores = matches!(cli.command, Command::Restore(RestoreCommand::Apply(_)));
+    let restores = matches!(cli.command, Command::Restore(RestoreCommand::Apply(_)) | Command::Drill(_));
     let (asks, stop) = Stop::pair();
     let mut command = Box::pin(command(cli, &stop));
     tokio::select! {
@@ -114,6 +114,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Restore(RestoreCommand::Cancel(args)) => restore_runs::cancel(&app, &args).await,
         Command::Restore(RestoreCommand::Apply(args)) => restore::apply(&app, &args, progress, stop).await,
         Command::Restore(RestoreCommand::Resume(args)) => resume::resume(&app, &args).await,
+        Command::Drill(args) => drill::drill(&app, &args, progress, stop).await,
         Command::Verify(args) if args.references => references::references(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,

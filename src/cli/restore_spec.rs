@@ -29,6 +29,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// A restore that nobody asked for by name.
+    pub fn unnamed(spec: RestoreSpec, called: String) -> Self {
+        Self { request: None, spec, digest: String::new(), called }
+    }
+
     /// Name of the request in the journal. One that was made of options gets a name of its content and its source, so that
     /// the same command means the same restore.
     pub fn name(&self, pinned: Option<&str>) -> String {
@@ -73,23 +78,13 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
 
 fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {
     Ok(RestoreSpec {
-        from: source(set, from)?,
-        token: None,
         select: compare::only(&args.only_namespace, &args.only_kind),
         namespace_mapping: mapping("--map-namespace", &args.map_namespace)?,
         storage_class_mapping: mapping("--map-storage-class", &args.map_storage_class)?,
         image_mapping: mapping("--map-image", &args.map_image)?,
-        transforms: Vec::new(),
-        existing: Existing::default(),
-        existing_for: Vec::new(),
-        owners: None,
-        restore_status_of: Vec::new(),
         children: args.children.clone(),
-        waves: Vec::new(),
-        finalizers: Vec::new(),
         prune: args.prune,
-        hooks: Vec::new(),
-        fixups: Vec::new(),
+        ..RestoreSpec::of(source(set, from)?)
     })
 }
 
@@ -113,7 +108,8 @@ fn called(args: &RestoreArgs) -> String {
     words.join(" ")
 }
 
-fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
+/// A state as a person names it.
+pub fn source(set: &PolicySet, from: &str) -> Result<RestoreSource, Failure> {
     match StateName::parse(from, |_| false)? {
         StateName::At { location, state } => {
             let (_, found) = choose::location(set, &location)?;

@@ -155,6 +155,29 @@ pub struct RestoreSource {
 }
 
 impl RestoreSpec {
+    /// Everything of a state, with nothing else asked for.
+    pub fn of(from: RestoreSource) -> Self {
+        Self {
+            from,
+            token: None,
+            select: SelectSpec::default(),
+            namespace_mapping: BTreeMap::new(),
+            storage_class_mapping: BTreeMap::new(),
+            image_mapping: BTreeMap::new(),
+            transforms: Vec::new(),
+            existing: Existing::default(),
+            existing_for: Vec::new(),
+            children: Vec::new(),
+            waves: Vec::new(),
+            finalizers: Vec::new(),
+            prune: false,
+            restore_status_of: Vec::new(),
+            owners: None,
+            hooks: Vec::new(),
+            fixups: Vec::new(),
+        }
+    }
+
     /// Everything that is wrong with it, but for the documents it names.
     pub fn check(&self) -> Vec<FieldError> {
         let mut errors: Vec<_> = self.from.check().into_iter().map(|e| e.under("/from")).collect();

@@ -248,7 +248,9 @@ impl Desk {
 }
 
 async fn make_namespace(reach: &Reach<'_>, name: &str) -> Result<(), cluster::Error> {
-    let labels = json!({LABEL: "home", "app.kubernetes.io/managed-by": "backstay"});
+    // Its default service account and the like are nobody's policy either.
+    let labels =
+        json!({LABEL: "home", "app.kubernetes.io/managed-by": "backstay", "backstay.dev/exclude": "true"});
     let metadata = json!({"name": name, "labels": labels});
     let object = manifest(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))?;
     match reach.writer.create(&core("Namespace", "namespaces"), &object, Mode::Real).await {

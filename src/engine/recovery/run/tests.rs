@@ -99,6 +99,7 @@ async fn the_journal_and_a_namespace_made_for_it_stay_out_of_backups() {
     let mut log = log(&world, 1, None).await;
     run(&job, &world.reach(), &mut log).await.unwrap();
     let catalog = crate::domain::rules::Catalog::builtin();
+    assert_eq!(world.object("Namespace", "backstay").unwrap().label("backstay.dev/exclude"), Some("true"));
     for (kind, place) in [("ConfigMap", "backstay/backstay-restore-mend"), ("Namespace", "backstay")] {
         let object = world.object(kind, place).unwrap();
         let rules = catalog.kind(&world.resource(&object).await);

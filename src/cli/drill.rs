@@ -1,0 +1,201 @@
+//! `drill`: restores a saved state for trial, compares, and cleans up.
+//!
+//! In: options · Out: `DrillReport` · Touches: through `App`
+
+use crate::app::settings::Settings;
+use crate::app::wiring::App;
+use crate::domain::document::PolicySet;
+use crate::domain::pattern::NameMatcher;
+use crate::domain::report::{ObjectAction, Outcome, Phase};
+use crate::domain::restore_request::RestoreSource;
+use crate::domain::restore_run::RestoreRun;
+use crate::engine::decide::missing::missing;
+use crate::engine::decide::reach::{Progress, Reach, Silent};
+use crate::engine::recovery::drill::{Ground, Workloads, namespaces, request, shared};
+use crate::engine::recovery::run::{Job, Log, run};
+use crate::engine::recovery::scratch;
+use crate::engine::restore::preview::{PreviewedObject, preview};
+use crate::engine::saved::open::State;
+
+use super::done::Done;
+use super::doors::reach;
+use super::drill_args::DrillArgs;
+use super::failure::{Exit, Failure};
+use super::progress::Bar;
+use super::restore_job::{marks, prepare};
+use super::restore_spec::{Wanted, source};
+use super::show_drill::{Cleaned, DrillReport};
+use super::states::{self, Search};
+use super::stop::Stop;
+use super::{repository, snapshots};
+
+/// Carries out a drill, or cleans up after earlier ones.
+pub async fn drill(app: &App, args: &DrillArgs, progress: bool, stop: &Stop) -> Result<Done, Failure> {
+    let bar = progress.then(Bar::default);
+    let heard: &dyn Progress = bar.as_ref().map_or(&Silent, |bar| bar);
+    let ground = scratch_cluster(app, args);
+    let reach = reach(ground.as_ref().unwrap_or(app), heard).await?;
+    if args.clean {
+        return clean(&reach).await;
+    }
+    let name = format!("drill-{}", app.clock.letters());
+    let trial = stop.before(Box::pin(trial(app, args, &name, &reach))).await;
+    let (left, broken) = match (args.keep || ground.is_some(), trial.as_ref()) {
+        (true, Some(Ok(_))) => (scratch::find(&reach, Some(&name)).await, None),
+        _ => (scratch::clean(&reach, Some(&name)).await, trial.is_none().then_some("interrupted")),
+    };
+    drop(bar);
+    let left =
+        left.map_err(|e| Failure::failed(&e).hint("delete what is left with `backstay drill --clean`"))?;
+    if let Some(why) = broken {
+        return Err(Failure::stopped(why).hint("what was restored for trial is deleted again"));
+    }
+    let report = trial.unwrap_or_else(|| Err(Failure::stopped("interrupted")))?;
+    let exit = match report.outcome {
+        Outcome::Complete if left.is_empty() || args.keep => Exit::Fine,
+        Outcome::Complete | Outcome::Partial => Exit::Different,
+        Outcome::Failed => Exit::Failed,
+    };
+    Ok(Done::new(exit, DrillReport { left, ..report }))
+}
+
+/// The wiring of the cluster that is restored into, if that is another one.
+fn scratch_cluster(app: &App, args: &DrillArgs) -> Option<App> {
+    let kubeconfig = Some(args.into_kubeconfig.clone()?);
+    let settings = Settings {
+        kubeconfig,
+        context: args.into_context.clone(),
+        cluster_name: Some("scratch".into()),
+        ..app.settings.clone()
+    };
+    Some(App::new(settings))
+}
+
+async fn clean(reach: &Reach<'_>) -> Result<Done, Failure> {
+    let before = scratch::find(reach, None).await.map_err(|e| Failure::failed(&e))?;
+    let left = scratch::clean(reach, None).await.map_err(|e| Failure::failed(&e))?;
+    let deleted = before.into_iter().filter(|name| !left.contains(name)).collect();
+    let exit = if left.is_empty() { Exit::Fine } else { Exit::Different };
+    Ok(Done::new(exit, Cleaned { deleted, left }))
+}
+
+/// Restores for trial and compares.
+async fn trial(app: &App, args: &DrillArgs, name: &str, reach: &Reach<'_>) -> Result<DrillReport, Failure> {
+    let started = app.clock.now();
+    let set = repository::load(app).await?;
+    let from = source(&set, args.from.as_deref().unwrap_or_default())?;
+    let state = open(app, &set, &from).await?;
+    let found = meant(&state, args)?;
+    let ground = match &args.into_kubeconfig {
+        Some(_) => Ground::Cluster,
+        None => Ground::Namespaces(name.to_owned()),
+    };
+    if ground == Ground::Cluster {
+        refuse_others(&state, &found, reach).await?;
+    }
+    let workloads = if args.run { Workloads::Run } else { Workloads::Still };
+    let spec = request(pinned(from, &state), (&found, &shared(&state)), &ground, workloads);
+    let wanted = Wanted::unnamed(spec, name.to_owned());
+    let job = prepare(app, (&set, &wanted), None, reach).await?;
+    let mut log = Log { run: unwritten(name, &job, app), desk: None };
+    let restore = run(&job, reach, &mut log).await.map_err(|e| Failure::closed(&e.error))?;
+    let different = different(app, (&set, &wanted), reach).await?;
+    let references =
+        missing(&job.state, &repository::catalog(&set)?).await.map_err(|e| Failure::closed(&e))?;
+    Ok(DrillReport {
+        drill: name.to_owned(),
+        outcome: DrillReport::judge(&restore, &different),
+        started,
+        finished: app.clock.now(),
+        namespaces: wanted.spec.namespace_mapping,
+        restore,
+        different,
+        references,
+        left: Vec::new(),
+    })
+}
+
+async fn open(app: &App, set: &PolicySet, from: &RestoreSource) -> Result<State, Failure> {
+    let cluster = snapshots::cluster_name(app).await?;
+    let search = Search { app, set, served: &[], sealed: false, cluster };
+    let named = from.snapshot.as_deref().or(from.commit.as_deref()).unwrap_or("latest");
+    Ok(states::at(&search, &from.location, named).await?.state)
+}
+
+/// The very state that was opened, whatever `latest` means by then.
+fn pinned(from: RestoreSource, state: &State) -> RestoreSource {
+    let Some(pinned) = state.pinned().map(str::to_owned) else { return from };
+    match from.snapshot {
+        Some(_) => RestoreSource { snapshot: Some(pinned), ..from },
+        None => RestoreSource { commit: Some(pinned), ..from },
+    }
+}
+
+/// The namespaces that are restored for trial; at least one.
+fn meant(state: &State, args: &DrillArgs) -> Result<Vec<String>, Failure> {
+    let only = NameMatcher::new(&args.only_namespace).map_err(|e| Failure::misused(&e))?;
+    let found = namespaces(state, |name| only.is_empty() || only.matches(name));
+    if found.is_empty() {
+        return Err(Failure::usage(format!("{} has no namespace that the drill means", state.describe)));
+    }
+    Ok(found)
+}
+
+/// A cluster where something of this name is at work is no scratch cluster.
+async fn refuse_others(state: &State, found: &[String], reach: &Reach<'_>) -> Result<(), Failure> {
+    let survey = crate::engine::decide::survey::survey(reach).await.map_err(|e| Failure::failed(&e))?;
+    if state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid) {
+        return Err(Failure::usage("that is the cluster the snapshot was made of")
+            .hint("name a scratch cluster, or leave --into-kubeconfig out"));
+    }
+    let there = |name: &&String| {
+        *name != "default" && survey.namespaces.as_ref().is_some_and(|all| all.contains_key(*name))
+    };
+    match found.iter().find(there) {
+        Some(name) => {
+            Err(Failure::usage(format!("that is no scratch cluster: it has a namespace {name} already")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A drill keeps no journal: nobody takes one up.
+fn unwritten(name: &str, job: &Job, app: &App) -> RestoreRun {
+    RestoreRun {
+        request: name.to_owned(),
+        token: None,
+        digest: String::new(),
+        source: job.plan.source.clone(),
+        pinned: None,
+        phase: Phase::Running,
+        outcome: None,
+        started: app.clock.now(),
+        finished: None,
+        attempts: 1,
+        waves: job.plan.waves.len(),
+        wave: None,
+        objects: std::collections::BTreeMap::new(),
+        failures: Vec::new(),
+        waiting: None,
+        fixups: std::collections::BTreeMap::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// What a second restore would still change: that is not as it was saved.
+async fn different(
+    app: &App,
+    wanted: (&PolicySet, &Wanted),
+    reach: &Reach<'_>,
+) -> Result<Vec<PreviewedObject>, Failure> {
+    let again = prepare(app, wanted, None, reach).await?;
+    let looked = preview(&again.plan, &again.state, &marks(wanted.0)?, reach).await;
+    let waves = looked.map_err(|e| Failure::closed(&e))?.waves.into_iter();
+    let differs = |object: &PreviewedObject| match object.report.action {
+        ObjectAction::Created | ObjectAction::Updated | ObjectAction::Recreated => true,
+        ObjectAction::Unchanged | ObjectAction::Skipped | ObjectAction::Deleted | ObjectAction::Failed => {
+            false
+        }
+    };
+    Ok(waves.flat_map(|wave| wave.objects).filter(differs).collect())
+}

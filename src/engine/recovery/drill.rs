@@ -1,0 +1,128 @@
+//! A drill: what a restore would bring back, restored for trial under other names, and compared.
+//!
+//! In: a state, which namespaces are meant · Out: `RestoreSpec` for scratch namespaces · Touches: nothing
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use crate::domain::conflict::Existing;
+use crate::domain::restore_request::{RestoreSource, RestoreSpec};
+use crate::domain::selection::{Patterns, SelectSpec};
+use crate::domain::transform::TransformSpec;
+use crate::engine::decide::draft::is_namespace;
+use crate::engine::saved::open::State;
+
+/// Label of everything that a drill makes; its value names the drill.
+pub const LABEL: &str = "backstay.dev/drill";
+
+/// Namespaces that every cluster has: a copy of them proves nothing, and could do harm.
+const OWN: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// What keeps copies from running.
+static STILL: LazyLock<Vec<TransformSpec>> = LazyLock::new(|| {
+    let text = include_str!("../../../policies/drill.yaml");
+    serde_saphyr::from_str(text).unwrap_or_else(|error| unreadable(&error.to_string()))
+});
+
+#[expect(clippy::panic, reason = "the file is part of the program, and a test reads it")]
+fn unreadable(error: &str) -> ! {
+    panic!("the built-in policies/drill.yaml is broken: {error}")
+}
+
+/// Longest name of a namespace.
+const LONGEST: usize = 63;
+
+/// Whether what is restored for trial runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workloads {
+    /// Nothing runs: no replicas, suspended jobs, no load balancers. So a copy cannot act upon the world.
+    Still,
+    /// Everything runs, and is waited for.
+    Run,
+}
+
+/// Where a drill takes place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// In scratch namespaces of the same cluster, by the name of the drill.
+    Namespaces(String),
+    /// In a cluster of its own, under the same names, cluster-scoped objects included.
+    Cluster,
+}
+
+/// The namespaces of a state that a drill means: those that match, but never those of Kubernetes itself.
+pub fn namespaces(state: &State, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let own = |name: &&str| !OWN.contains(name);
+    let named = state.entries.iter().flat_map(|entry| {
+        let itself = is_namespace(&entry.key).then_some(entry.key.name.as_str());
+        itself.into_iter().chain(entry.key.namespace.as_deref())
+    });
+    let all: BTreeSet<&str> = named.filter(own).filter(|name| wanted(name)).collect();
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// The name of a scratch namespace.
+pub fn scratch(drill: &str, namespace: &str) -> String {
+    let name = format!("{drill}-{namespace}");
+    name.chars().take(LONGEST).collect::<String>().trim_end_matches('-').to_owned()
+}
+
+/// Cluster-scoped kinds of a state, but for namespaces, as patterns for a selection.
+pub fn shared(state: &State) -> Vec<String> {
+    let kinds =
+        state.entries.iter().filter(|entry| entry.key.namespace.is_none() && !is_namespace(&entry.key));
+    let names: BTreeSet<String> = kinds.map(|entry| entry.resource.full_name()).collect();
+    names.into_iter().collect()
+}
+
+/// The restore of a drill. `found` are the namespaces of the state that are meant, `shared` its cluster-scoped kinds.
+pub fn request(
+    from: RestoreSource,
+    (found, shared): (&[String], &[String]),
+    ground: &Ground,
+    workloads: Workloads,
+) -> RestoreSpec {
+    let mut select = SelectSpec {
+        namespaces: Patterns { include: found.to_vec(), exclude: Vec::new() },
+        ..SelectSpec::default()
+    };
+    let mut mapping = BTreeMap::new();
+    let mut transforms = Vec::new();
+    match ground {
+        Ground::Namespaces(drill) => {
+            // Copies share cluster-scoped objects with their originals: those stay as they are.
+            select.cluster_resources.exclude = shared.to_vec();
+            mapping.extend(found.iter().map(|name| (name.clone(), scratch(drill, name))));
+            transforms.push(marked(drill));
+        }
+        Ground::Cluster => select.namespaces.include.clear(),
+    }
+    if workloads == Workloads::Still {
+        transforms.extend(STILL.iter().cloned());
+    }
+    RestoreSpec {
+        select,
+        namespace_mapping: mapping,
+        transforms,
+        existing: Existing::Update,
+        ..RestoreSpec::of(from)
+    }
+}
+
+/// Scratch namespaces are told apart, and stay out of backups.
+fn marked(drill: &str) -> TransformSpec {
+    let labels = json!({LABEL: drill, "backstay.dev/exclude": "true"});
+    TransformSpec {
+        name: "marked as a drill".to_owned(),
+        kinds: vec!["namespaces".to_owned()],
+        when: None,
+        json: None,
+        merge: Some(json!({"metadata": {"labels": labels}})),
+        on_failed_test: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
