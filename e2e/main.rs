@@ -23,6 +23,7 @@ mod scenarios {
     pub mod bad_input;
     pub mod conflicts;
     pub mod faults;
+    pub mod filters;
     pub mod fixups;
     pub mod formats;
     pub mod journal;
@@ -34,6 +35,7 @@ mod scenarios {
     pub mod owners;
     pub mod references;
     pub mod restore;
+    pub mod trouble;
     pub mod versions;
     pub mod whole;
 }
@@ -101,6 +103,8 @@ fn all() -> Vec<Scenario> {
         scenarios::journal::all(),
         scenarios::locations::all(),
         scenarios::bad_input::all(),
+        scenarios::filters::all(),
+        scenarios::trouble::all(),
     ]
     .into_iter()
     .flatten()

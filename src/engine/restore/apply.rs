@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
 
     /// Takes in what became of a wave, or of some of its objects that were tried again.
     fn take(&mut self, at: usize, finished: Finished<'a>) {
-        let Finished { report, uids, links, held, blocked } = finished;
+        let Finished { report, uids, links, held, standing, blocked } = finished;
         for (old, new) in &uids {
             self.ground.uids.learn(old, new);
         }
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         self.held.extend(held);
         for space in report.objects.iter().filter(|object| is_namespace(&object.key)) {
             let by = blocked.iter().find(|(object, _)| object.key == space.key).map(|(_, name)| name.clone());
-            if space.action == ObjectAction::Failed {
+            if space.action == ObjectAction::Failed && !standing.contains(&&space.key) {
                 self.ground.homeless.insert(space.key.name.clone(), by);
             } else {
                 self.ground.homeless.remove(&space.key.name);

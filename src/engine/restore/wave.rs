@@ -55,6 +55,8 @@ pub struct Finished<'p> {
     pub links: Vec<Link<'p>>,
     /// Objects whose finalizers come back later.
     pub held: Vec<Held<'p>>,
+    /// Objects that failed and are there all the same, such as a namespace whose labels nobody may change.
+    pub standing: Vec<&'p ObjectKey>,
     /// Objects that failed because a webhook did not answer, and its name.
     pub blocked: Vec<(&'p PlannedObject, String)>,
 }
@@ -163,8 +165,14 @@ struct Open<'g, 'p> {
 impl<'g, 'p> Open<'g, 'p> {
     fn new(name: &str, ground: &'g Ground<'p>) -> Self {
         let report = WaveReport { wave: name.to_owned(), objects: Vec::new(), not_ready: Vec::new() };
-        let finished =
-            Finished { report, uids: Vec::new(), links: Vec::new(), held: Vec::new(), blocked: Vec::new() };
+        let finished = Finished {
+            report,
+            uids: Vec::new(),
+            links: Vec::new(),
+            held: Vec::new(),
+            standing: Vec::new(),
+            blocked: Vec::new(),
+        };
         Self { ground, awaited: Vec::new(), finished }
     }
 
@@ -177,6 +185,8 @@ impl<'g, 'p> Open<'g, 'p> {
             None => self.ground.reach.progress.object(&report),
         }
         self.finished.report.objects.push(report);
+        let stands = live.as_ref().is_some_and(|live| !live.is_deleting());
+        self.finished.standing.extend((action == ObjectAction::Failed && stands).then_some(key));
         if let Some(now) = stored.as_ref().or(live.as_ref()) {
             let old = self.ground.old_uid(planned);
             self.finished.uids.extend(old.zip(now.uid().map(str::to_owned)));

@@ -74,3 +74,17 @@ async fn a_server_under_pressure_still_gets_every_object() {
     assert!(told.starts_with("Complete"), "{told}");
     assert_eq!(told.matches("Created ConfigMap").count(), 200);
 }
+
+#[tokio::test]
+async fn a_namespace_whose_labels_nobody_may_change_still_takes_what_is_in_it() {
+    let (world, state) = with_shop().await;
+    lose_shop(&world).await;
+    world.kubectl("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}").await;
+    for verb in [Verb::Create, Verb::Patch] {
+        world.cluster.inject(Fault::always(verb, "namespaces", Effect::Forbidden));
+    }
+    let told = world.restore(&state, ONLY_SHOP).await;
+    assert!(told.starts_with("Partial"), "{told}");
+    assert!(told.contains("Failed Namespace shop: forbidden"), "{told}");
+    assert!(told.contains("Created Secret shop/db"), "{told}");
+}
