@@ -73,8 +73,10 @@ impl Sandbox {
         let names = self.kubectl(&["get", "namespaces", "-o", "name"]).stdout;
         let prefix = format!("namespace/{}", self.namespace);
         let home = format!("namespace/{}", self.home());
-        for name in names.lines().filter(|line| line.starts_with(&prefix) || *line == home) {
-            self.kubectl(&["delete", name, "--wait=false", "--ignore-not-found"]);
+        let ours: Vec<&str> =
+            names.lines().filter(|line| line.starts_with(&prefix) || *line == home).collect();
+        if !ours.is_empty() {
+            self.kubectl(&[&["delete", "--wait=false", "--ignore-not-found"], &ours[..]].concat());
         }
     }
 
