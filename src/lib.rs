@@ -154,6 +154,7 @@ pub mod engine {
         pub mod recreate; // makes way for an object
         pub mod window; // how many writes at the same time
         pub mod webhooks; // that do not answer
+        pub mod bound; // a change of one version
         pub mod put; // one write
         pub mod status; // what its controller said of it
         pub mod settle; // until it can be built upon

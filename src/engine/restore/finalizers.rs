@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::json;
 
+use super::bound::change;
 use super::readiness::{Readiness, kstatus};
 use crate::domain::duration;
 use crate::domain::fixup::Target;
@@ -16,8 +17,8 @@ use crate::domain::object::{Json, Manifest, ObjectKey, Resource};
 use crate::domain::restore_request::FinalizerRule;
 use crate::engine::decide::listing::targets;
 use crate::engine::decide::reach::Reach;
-use crate::engine::retry::{after, persist};
-use crate::ports::cluster::{Error, Mode, Patch, Place};
+use crate::engine::retry::after;
+use crate::ports::cluster::{Mode, Place};
 
 /// How often a controller is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -105,21 +106,10 @@ async fn controller(reach: &Reach<'_>, rule: &FinalizerRule, served: &[Resource]
 }
 
 async fn add(reach: &Reach<'_>, held: Held<'_>, wanted: Vec<String>) -> Option<(ObjectKey, String)> {
-    let Held { key, resource, finalizers: _, mut now } = held;
+    let Held { key, resource, finalizers: _, now } = held;
     let place = Place { namespace: key.namespace.as_deref(), name: &key.name, subresource: "" };
-    let call = async || {
-        let Some(patch) = additions(&now, &wanted) else { return Ok(()) };
-        match reach.writer.patch(resource, place, &Patch::Merge(patch), Mode::Real).await {
-            Err(Error::Conflict(reason)) => {
-                if let Some(newer) = reach.reader.get(resource, place.namespace, place.name).await? {
-                    now = newer;
-                }
-                Err(Error::Conflict(reason))
-            }
-            other => other.map(drop),
-        }
-    };
-    let error = persist(reach.clock, reach.patience, call).await.result.err()?;
+    let lacks = |now: &Manifest| additions(now, &wanted);
+    let error = change(reach, (resource, place, Mode::Real), now, lacks).await.err()?;
     Some((key.clone(), format!("without {}: {error}; restore again to finish", wanted.join(", "))))
 }
 

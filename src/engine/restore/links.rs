@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use futures::{StreamExt, stream};
 use serde_json::json;
 
+use super::bound::change;
 use crate::domain::object::{Json, Manifest, ObjectKey, Owner, OwnerReference, Resource};
 use crate::engine::decide::reach::Reach;
 use crate::engine::retry::persist;
-use crate::ports::cluster::{Error, Mode, Patch, Place};
+use crate::ports::cluster::{Mode, Place};
 
 /// New uids by old ones.
 #[derive(Debug, Default)]
@@ -161,7 +162,7 @@ async fn look(reach: &Reach<'_>, key: &ObjectKey, kind: Option<&Resource>) -> Re
 }
 
 async fn one(reach: &Reach<'_>, link: Link<'_>, owners: &Owners<'_>) -> Vec<(ObjectKey, Missing)> {
-    let Link { key, resource, owners: references, mut now } = link;
+    let Link { key, resource, owners: references, now } = link;
     let (mut wanted, mut missing) = (Vec::new(), Vec::new());
     for reference in &references {
         match owners.uid(key, reference) {
@@ -170,19 +171,8 @@ async fn one(reach: &Reach<'_>, link: Link<'_>, owners: &Owners<'_>) -> Vec<(Obj
         }
     }
     let place = Place { namespace: key.namespace.as_deref(), name: &key.name, subresource: "" };
-    let call = async || {
-        let Some(patch) = additions(&now, &wanted) else { return Ok(()) };
-        match reach.writer.patch(resource, place, &Patch::Merge(patch), Mode::Real).await {
-            Err(Error::Conflict(reason)) => {
-                if let Some(newer) = reach.reader.get(resource, place.namespace, place.name).await? {
-                    now = newer;
-                }
-                Err(Error::Conflict(reason))
-            }
-            other => other.map(drop),
-        }
-    };
-    if let Err(error) = persist(reach.clock, reach.patience, call).await.result {
+    let lacks = |now: &Manifest| additions(now, &wanted);
+    if let Err(error) = change(reach, (resource, place, Mode::Real), now, lacks).await {
         missing.push((key.clone(), Missing::Link(format!("its owners: {error}; restore again to finish"))));
     }
     missing

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::bound::change;
 use super::existing::{Fingerprint, additions, fingerprint, holds};
 use super::recreate::{Way, is_fixed, make_way};
 use super::webhooks;
@@ -14,7 +15,7 @@ use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::report::ObjectAction;
 use crate::engine::decide::reach::Reach;
 use crate::engine::retry::{Answer, Patience, after, persist};
-use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Patch, Place};
+use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Place};
 
 /// How long an object that is being deleted is waited for.
 const GONE: Duration = Duration::from_mins(2);
@@ -204,21 +205,8 @@ fn found(order: &Order<'_>, live: Manifest) -> Written {
 
 /// Adds what an object that exists lacks.
 async fn merge(reach: &Reach<'_>, order: &Order<'_>, live: Manifest) -> Written {
-    let place = place(order.object);
-    let mut now = live.clone();
-    let call = async || {
-        let Some(patch) = additions(&now, order.object) else { return Ok(None) };
-        match reach.writer.patch(order.resource, place, &Patch::Merge(patch), order.mode).await {
-            Err(Error::Conflict(reason)) => {
-                if let Some(newer) = reach.reader.get(order.resource, place.namespace, place.name).await? {
-                    now = newer;
-                }
-                Err(Error::Conflict(reason))
-            }
-            other => other.map(Some),
-        }
-    };
-    let result = persist(reach.clock, reach.patience, call).await.result;
+    let lacks = |now: &Manifest| additions(now, order.object);
+    let result = change(reach, (order.resource, place(order.object), order.mode), live.clone(), lacks).await;
     match result {
         Ok(None) => Written::unchanged(live),
         Ok(Some(stored)) => Written {

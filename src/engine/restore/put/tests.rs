@@ -8,7 +8,7 @@ use crate::adapters::memory::fault::{Effect, Fault, Verb};
 use crate::domain::fixup::Propagation;
 use crate::engine::restore::apply::tests::{ONLY_SHOP, SHOP, World, lose_shop, manifests, with_shop};
 use crate::ports::clock::Clock;
-use crate::ports::cluster::Writer;
+use crate::ports::cluster::{Patch, Writer};
 
 #[tokio::test]
 async fn an_update_changes_what_differs_and_nothing_else() {
