@@ -62,8 +62,9 @@ fn start_logs(global: &Global) -> Result<(), Failure> {
     started.map_err(|e| Failure::usage(e.to_string()))
 }
 
-/// How long a restore may take to resume what it paused, once it is asked to stop.
+/// How long a restore may take to resume what it paused, once it is asked to stop; a drill, to delete its namespaces.
 const GRACE: Duration = Duration::from_secs(10);
+const DRILL_GRACE: Duration = Duration::from_mins(6);
 
 /// Ctrl-C and SIGTERM drop the command where it stands; every `.await` leaves the outside world valid. A restore first
 /// resumes what it paused; a second signal drops it as well.
@@ -71,7 +72,11 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
-    let restores = matches!(cli.command, Command::Restore(RestoreCommand::Apply(_)) | Command::Drill(_));
+    let ending = match cli.command {
+        Command::Restore(RestoreCommand::Apply(_)) => Some((GRACE, restore::AGAIN_AND_RESUME)),
+        Command::Drill(_) => Some((DRILL_GRACE, "delete what is left with `backstay drill --clean`")),
+        _ => None,
+    };
     let (asks, stop) = Stop::pair();
     let mut command = Box::pin(command(cli, &stop));
     tokio::select! {
@@ -79,16 +84,14 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    if !restores {
-        return Err(interrupted());
-    }
+    let Some((grace, hint)) = ending else { return Err(interrupted()) };
     asks.send(true).ok();
-    let unfinished = || Failure::stopped("interrupted").hint(restore::AGAIN_AND_RESUME);
+    let unfinished = || Failure::stopped("interrupted").hint(hint);
     tokio::select! {
         done = command => done,
         _ = tokio::signal::ctrl_c() => Err(unfinished()),
         _ = terminate.recv() => Err(unfinished()),
-        () = tokio::time::sleep(GRACE) => Err(unfinished()),
+        () = tokio::time::sleep(grace) => Err(unfinished()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::restore_request::RestoreSource;
 use crate::domain::restore_run::RestoreRun;
 use crate::engine::decide::missing::missing;
 use crate::engine::decide::reach::{Progress, Reach, Silent};
-use crate::engine::recovery::drill::{Ground, Workloads, namespaces, request, shared};
+use crate::engine::recovery::drill::{Ground, Meant, Workloads, request};
 use crate::engine::recovery::run::{Job, Log, run};
 use crate::engine::recovery::scratch;
 use crate::engine::restore::preview::{PreviewedObject, preview};
@@ -85,16 +85,16 @@ async fn trial(app: &App, args: &DrillArgs, name: &str, reach: &Reach<'_>) -> Re
     let set = repository::load(app).await?;
     let from = source(&set, args.from.as_deref().unwrap_or_default())?;
     let state = open(app, &set, &from).await?;
-    let found = meant(&state, args)?;
+    let meant = meant(&state, args)?;
     let ground = match &args.into_kubeconfig {
         Some(_) => Ground::Cluster,
         None => Ground::Namespaces(name.to_owned()),
     };
     if ground == Ground::Cluster {
-        refuse_others(&state, &found, reach).await?;
+        refuse_others(&state, &meant.found, reach).await?;
     }
     let workloads = if args.run { Workloads::Run } else { Workloads::Still };
-    let spec = request(pinned(from, &state), (&found, &shared(&state)), &ground, workloads);
+    let spec = request(pinned(from, &state), &meant, &ground, workloads);
     let wanted = Wanted::unnamed(spec, name.to_owned());
     let job = prepare(app, (&set, &wanted), None, reach).await?;
     let mut log = Log { run: unwritten(name, &job, app), desk: None };
@@ -132,13 +132,13 @@ fn pinned(from: RestoreSource, state: &State) -> RestoreSource {
 }
 
 /// The namespaces that are restored for trial; at least one.
-fn meant(state: &State, args: &DrillArgs) -> Result<Vec<String>, Failure> {
+fn meant(state: &State, args: &DrillArgs) -> Result<Meant, Failure> {
     let only = NameMatcher::new(&args.only_namespace).map_err(|e| Failure::misused(&e))?;
-    let found = namespaces(state, |name| only.is_empty() || only.matches(name));
-    if found.is_empty() {
+    let meant = Meant::of(state, |name| only.is_empty() || only.matches(name));
+    if meant.found.is_empty() {
         return Err(Failure::usage(format!("{} has no namespace that the drill means", state.describe)));
     }
-    Ok(found)
+    Ok(meant)
 }
 
 /// A cluster where something of this name is at work is no scratch cluster.
@@ -169,6 +169,7 @@ fn unwritten(name: &str, job: &Job, app: &App) -> RestoreRun {
         pinned: None,
         phase: Phase::Running,
         outcome: None,
+        used: Vec::new(),
         started: app.clock.now(),
         finished: None,
         attempts: 1,
@@ -193,9 +194,8 @@ async fn different(
     let waves = looked.map_err(|e| Failure::closed(&e))?.waves.into_iter();
     let differs = |object: &PreviewedObject| match object.report.action {
         ObjectAction::Created | ObjectAction::Updated | ObjectAction::Recreated => true,
-        ObjectAction::Unchanged | ObjectAction::Skipped | ObjectAction::Deleted | ObjectAction::Failed => {
-            false
-        }
+        ObjectAction::Skipped => object.change.is_some(),
+        ObjectAction::Unchanged | ObjectAction::Deleted | ObjectAction::Failed => false,
     };
     Ok(waves.flat_map(|wave| wave.objects).filter(differs).collect())
 }

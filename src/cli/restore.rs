@@ -180,6 +180,7 @@ fn fresh(job: &Job, wanted: &Wanted, ticket: &Ticket, app: &App) -> RestoreRun {
         pinned: job.state.pinned().map(str::to_owned),
         phase: Phase::Running,
         outcome: None,
+        used: Vec::new(),
         started: app.clock.now(),
         finished: None,
         attempts: 1,

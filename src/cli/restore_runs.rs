@@ -41,8 +41,9 @@ impl Ran {
     /// A request that was carried out before.
     pub fn again(run: RestoreRun) -> Self {
         let token = run.token.as_deref().unwrap_or_default();
+        let how = run.outcome.map(|outcome| format!(", and ended {outcome:?}")).unwrap_or_default();
         let note = format!(
-            "it was carried out with token {token:?} already; nothing was done. For another run, change the token"
+            "token {token:?} was used already{how}; nothing was done. For another run, give it a new token"
         );
         Self { note: Some(note), runs: vec![run], unreadable: Vec::new() }
     }
@@ -111,7 +112,8 @@ pub async fn status(app: &App, args: &StatusArgs) -> Result<Done, Failure> {
         let ran = look(app, args, &reach).await?;
         let busy = ran.runs.iter().any(|run| run.phase != Phase::Finished);
         if !args.watch || !busy {
-            return Ok(Done::new(exit(&ran), ran));
+            let exit = if args.request.is_some() { exit(&ran) } else { Exit::Fine };
+            return Ok(Done::new(exit, ran));
         }
         let mut text = Vec::new();
         ran.show(&mut text, true).map_err(|e| Failure::failed(&e))?;

@@ -70,6 +70,9 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
             OwnersArg::Pause => Owners::Pause,
         });
     }
+    if let Some(wrong) = spec.check().first().filter(|_| args.request.is_none()) {
+        return Err(Failure::usage(format!("cannot restore so: {wrong}")));
+    }
     let token = args.token.clone().or(spec.token.take());
     let bytes = serde_json::to_vec(&spec).map_err(|e| Failure::failed(&e))?;
     spec.token = token;

@@ -2,8 +2,10 @@
 //!
 //! In: plan and previews · Out: text · Touches: nothing
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::domain::object::ObjectKey;
 use crate::domain::report::ObjectAction;
 use crate::engine::decide::gitops::PausePlan;
 use crate::engine::decide::restore_plan::RestorePlan;
@@ -52,6 +54,8 @@ impl Show for Shown {
         if !quiet {
             writeln!(out, "{}{}", self.plan, self.owners)?;
         }
+        let planned = self.plan.waves.iter().flat_map(|wave| &wave.objects);
+        let notes: BTreeMap<&ObjectKey, &Vec<String>> = planned.map(|o| (&o.key, &o.notes)).collect();
         for wave in &self.preview.waves {
             let mut named = 0;
             for object in &wave.objects {
@@ -59,6 +63,8 @@ impl Show for Shown {
                 named += usize::from(plain);
                 if !plain || named <= NAMED {
                     show_object(object, out)?;
+                    let notes = notes.get(&object.report.key).into_iter().copied().flatten();
+                    notes.into_iter().try_for_each(|note| writeln!(out, "  note: {note}"))?;
                 }
             }
             if named > NAMED {

@@ -191,6 +191,10 @@ impl RestoreSpec {
             let wrong = check_kinds("/kinds", &rule.kinds);
             errors.extend(wrong.into_iter().map(|e| e.under(&format!("/existingFor/{index}"))));
         }
+        if self.prune && !self.namespace_mapping.is_empty() {
+            let message = "`prune` cannot stand beside `namespaceMapping`: what else is in the new namespace is nobody's surplus";
+            errors.push(FieldError::new("/prune", message));
+        }
         errors.extend(check_kinds("/children", &self.children));
         for (index, rule) in self.finalizers.iter().enumerate() {
             errors.extend(rule.check().into_iter().map(|e| e.under(&format!("/finalizers/{index}"))));

@@ -12,6 +12,9 @@ use super::report::{FixupOutcome, FixupReport, ObjectAction, ObjectReport, Outco
 /// Failures that a run names one by one; further ones are counted.
 pub const NAMED: usize = 50;
 
+/// Tokens that are remembered.
+pub const TOKENS: usize = 200;
+
 /// One run of a restore request, as it is kept in the cluster.
 ///
 /// It holds names, counts and reasons, never the content of an object, and its size does not grow with the cluster.
@@ -23,6 +26,9 @@ pub struct RestoreRun {
     /// Token of the request, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Tokens of earlier runs that are used up, the oldest first; the last [`TOKENS`] are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used: Vec<String>,
     /// SHA-256 of the request without its token, lower-case hex.
     pub digest: String,
     /// What is restored, such as `snapshot shop-20261121t063000z-kwpa`.
@@ -111,6 +117,18 @@ impl RestoreRun {
             waiting: None,
             ..self
         }
+    }
+
+    /// The tokens that nobody may use after this run.
+    pub fn used_up(&self) -> Vec<String> {
+        let own = self.token.iter().filter(|_| self.phase == Phase::Finished && !self.is_void());
+        let all: Vec<String> = self.used.iter().chain(own).cloned().collect();
+        all[all.len().saturating_sub(TOKENS)..].to_vec()
+    }
+
+    /// Whether a finished run ended before it did anything, which does not use its token up.
+    pub fn is_void(&self) -> bool {
+        self.outcome == Some(Outcome::Failed) && self.objects.is_empty()
     }
 
     /// Takes one piece of news in.

@@ -179,11 +179,12 @@ pub async fn plan(
         choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error.into()))?;
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
-    let unmatched = unmatched(state, &selection);
-    notes.extend(unmatched.iter().cloned());
+    let mut unmatched = unmatched(state, &selection);
     let homes: BTreeSet<&str> = state.entries.iter().filter_map(|e| e.key.namespace.as_deref()).collect();
     let strangers = spec.namespace_mapping.keys().filter(|old| !homes.contains(old.as_str()));
-    notes.extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
+    unmatched
+        .extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
+    notes.extend(unmatched.iter().cloned());
     let unselected = chosen.unselected.clone();
     let existing = ExistingRules::new(spec.existing, &spec.existing_for);
     let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;

@@ -165,6 +165,17 @@ impl<'a> Judge<'a> {
 
     fn object(&self, resource: &Arc<Resource>, rules: &KindRules<'_>, object: &Manifest, found: &mut Found) {
         let key = object.key();
+        let before = found.objects.len();
+        self.judge(resource, rules, object, found);
+        if found.objects.len() == before && (self.saved.contains(&key) || object.controller().is_none()) {
+            let owners = object.owners();
+            let uids = owners.iter().map(|reference| reference.owner().uid.clone());
+            found.needed.extend(uids.map(|uid| (uid, key.clone())));
+        }
+    }
+
+    fn judge(&self, resource: &Arc<Resource>, rules: &KindRules<'_>, object: &Manifest, found: &mut Found) {
+        let key = object.key();
         if self.saved.contains(&key) || object.controller().is_some() || !self.is_meant(resource, object) {
             return;
         }
@@ -215,11 +226,31 @@ struct Found {
     /// Objects and the position of their wave.
     objects: Vec<(usize, Unwanted)>,
     unlisted: BTreeMap<String, String>,
+    /// Uids of owners of what stays, and one object that would go with them.
+    needed: BTreeMap<String, ObjectKey>,
     surplus: Surplus,
 }
 
 impl Found {
+    /// An object is not deleted while something that stays belongs to it: the garbage collector would take that along.
+    ///
+    /// What a controller made goes with it, as it would be made anew; what the restore keeps does not.
+    fn spare_owners(&mut self) {
+        let needed = &self.needed;
+        let (spared, objects): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.objects).into_iter().partition(|(_, one)| needed.contains_key(&one.uid));
+        self.objects = objects;
+        self.surplus.stays.extend(spared.into_iter().map(|(_, one)| {
+            let dependent = &self.needed[&one.uid];
+            let reason = format!(
+                "the snapshot does not have it; it stays: {dependent} belongs to it and would go too"
+            );
+            ObjectReport { key: one.key, action: ObjectAction::Skipped, reason: Some(reason) }
+        }));
+    }
+
     fn sorted(mut self, judge: &Judge<'_>) -> Surplus {
+        self.spare_owners();
         self.objects.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.key.cmp(&other.key)));
         self.surplus.objects = self.objects.into_iter().map(|(_, one)| one).collect();
         self.surplus.stays.sort_by(|a, b| a.key.cmp(&b.key));

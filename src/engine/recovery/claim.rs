@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::report::{Outcome, Phase};
+use crate::domain::report::Phase;
 use crate::domain::restore_run::RestoreRun;
 
 /// A process that carries out restores.
@@ -68,7 +68,7 @@ pub fn claim<'e>(entry: Option<&'e Entry>, ask: &Ask<'_>) -> Claim<'e> {
     let run = &entry.run;
     let same = run.token.as_deref() == ask.token && run.digest == ask.digest;
     match run.phase {
-        Phase::Finished if ask.token.is_some() && run.token.as_deref() == ask.token && !is_void(run) => {
+        Phase::Finished if ask.token.is_some_and(|token| run.used_up().iter().any(|used| used == token)) => {
             Claim::Done(run)
         }
         Phase::Finished => Claim::Begin(None),
@@ -78,11 +78,6 @@ pub fn claim<'e>(entry: Option<&'e Entry>, ask: &Ask<'_>) -> Claim<'e> {
             Claim::Begin(Some(format!("an unfinished run of an older form of the request{old} was given up")))
         }
     }
-}
-
-/// Whether a finished run ended before it did anything, which does not use its token up.
-fn is_void(run: &RestoreRun) -> bool {
-    run.outcome == Some(Outcome::Failed) && run.objects.is_empty()
 }
 
 #[cfg(test)]
@@ -119,9 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_stays_used_when_others_came_after_it() {
+        let mut finished = entry("Finished", Some("two"));
+        finished.run.used = vec!["one".into()];
+        for token in ["one", "two"] {
+            assert_eq!(decided(Some(&finished), Some(token), "d"), "done", "{token}");
+        }
+        assert_eq!(decided(Some(&finished), Some("three"), "d"), "begin");
+    }
+
+    #[test]
     fn a_run_that_ended_before_it_did_anything_uses_no_token_up() {
         let mut failed = entry("Finished", Some("one"));
-        failed.run.outcome = Some(Outcome::Failed);
+        failed.run.outcome = Some(crate::domain::report::Outcome::Failed);
         assert_eq!(decided(Some(&failed), Some("one"), "d"), "begin");
         failed.run.objects.insert(crate::domain::report::ObjectAction::Failed, 1);
         assert_eq!(decided(Some(&failed), Some("one"), "d"), "done");

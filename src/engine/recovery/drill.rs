@@ -53,7 +53,7 @@ pub enum Ground {
 }
 
 /// The namespaces of a state that a drill means: those that match, but never those of Kubernetes itself.
-pub fn namespaces(state: &State, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+fn namespaces(state: &State, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let own = |name: &&str| !OWN.contains(name);
     let named = state.entries.iter().flat_map(|entry| {
         let itself = is_namespace(&entry.key).then_some(entry.key.name.as_str());
@@ -70,22 +70,37 @@ pub fn scratch(drill: &str, namespace: &str) -> String {
 }
 
 /// Cluster-scoped kinds of a state, but for namespaces, as patterns for a selection.
-pub fn shared(state: &State) -> Vec<String> {
+fn shared(state: &State) -> Vec<String> {
     let kinds =
         state.entries.iter().filter(|entry| entry.key.namespace.is_none() && !is_namespace(&entry.key));
     let names: BTreeSet<String> = kinds.map(|entry| entry.resource.full_name()).collect();
     names.into_iter().collect()
 }
 
-/// The restore of a drill. `found` are the namespaces of the state that are meant, `shared` its cluster-scoped kinds.
-pub fn request(
-    from: RestoreSource,
-    (found, shared): (&[String], &[String]),
-    ground: &Ground,
-    workloads: Workloads,
-) -> RestoreSpec {
+/// What of a state a drill means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meant {
+    /// Its namespaces.
+    pub found: Vec<String>,
+    /// Whether those are all, so that cluster-scoped objects which nothing needs are meant too.
+    pub all: bool,
+    /// Cluster-scoped kinds of the state.
+    pub shared: Vec<String>,
+}
+
+impl Meant {
+    /// The namespaces that match, but never those of Kubernetes itself.
+    pub fn of(state: &State, wanted: impl Fn(&str) -> bool) -> Self {
+        let found = namespaces(state, wanted);
+        let all = found.len() == namespaces(state, |_| true).len();
+        Self { found, all, shared: shared(state) }
+    }
+}
+
+/// The restore of a drill. In a cluster of its own it overwrites nothing that is there.
+pub fn request(from: RestoreSource, meant: &Meant, ground: &Ground, workloads: Workloads) -> RestoreSpec {
     let mut select = SelectSpec {
-        namespaces: Patterns { include: found.to_vec(), exclude: Vec::new() },
+        namespaces: Patterns { include: meant.found.clone(), exclude: Vec::new() },
         ..SelectSpec::default()
     };
     let mut mapping = BTreeMap::new();
@@ -93,22 +108,23 @@ pub fn request(
     match ground {
         Ground::Namespaces(drill) => {
             // Copies share cluster-scoped objects with their originals: those stay as they are.
-            select.cluster_resources.exclude = shared.to_vec();
-            mapping.extend(found.iter().map(|name| (name.clone(), scratch(drill, name))));
+            select.cluster_resources.exclude.clone_from(&meant.shared);
+            mapping.extend(meant.found.iter().map(|name| (name.clone(), scratch(drill, name))));
             transforms.push(marked(drill));
         }
-        Ground::Cluster => select.namespaces.include.clear(),
+        Ground::Cluster if meant.all => {
+            select.namespaces = Patterns { include: Vec::new(), exclude: OWN.map(str::to_owned).to_vec() };
+        }
+        Ground::Cluster => {}
     }
+    let existing = match ground {
+        Ground::Namespaces(_) => Existing::Update,
+        Ground::Cluster => Existing::Skip,
+    };
     if workloads == Workloads::Still {
         transforms.extend(STILL.iter().cloned());
     }
-    RestoreSpec {
-        select,
-        namespace_mapping: mapping,
-        transforms,
-        existing: Existing::Update,
-        ..RestoreSpec::of(from)
-    }
+    RestoreSpec { select, namespace_mapping: mapping, transforms, existing, ..RestoreSpec::of(from) }
 }
 
 /// Scratch namespaces are told apart, and stay out of backups.

@@ -108,7 +108,9 @@ pub async fn begin(
 ) -> Result<Log, Error> {
     let run = match ticket.resumes {
         Some(old) => RestoreRun { waves: run.waves, notes: run.notes, ..old.again() },
-        None => run,
+        None => {
+            RestoreRun { used: ticket.before.as_ref().map(|e| e.run.used_up()).unwrap_or_default(), ..run }
+        }
     };
     if ticket.without.is_some() {
         return Ok(Log { run, desk: None });

@@ -5,7 +5,7 @@
 //! In: what was refused · Out: `Way` · Touches: cluster (read and write), clock
 
 use crate::domain::fixup::Propagation;
-use crate::domain::object::{Manifest, Resource};
+use crate::domain::object::{Json, Manifest, Resource};
 use crate::engine::decide::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Mode, Place};
@@ -38,7 +38,7 @@ pub enum Way {
     Blocked(String),
 }
 
-/// Deletes the object that is in the way, what it owns first. Under [`Mode::DryRun`] it only asks whether it may.
+/// Deletes the object that is in the way; what it owns goes or stays as [`dependents`] says. Under [`Mode::DryRun`] it only asks whether it may.
 pub async fn make_way(reach: &Reach<'_>, resource: &Resource, object: &Manifest, mode: Mode) -> Way {
     if let Err(reason) = would_be_taken(reach, resource, object).await {
         return Way::Blocked(reason);
@@ -64,10 +64,26 @@ async fn would_be_taken(reach: &Reach<'_>, resource: &Resource, object: &Manifes
 
 async fn delete(reach: &Reach<'_>, resource: &Resource, object: &Manifest) -> Way {
     let place = Place { namespace: object.namespace(), name: object.name(), subresource: "" };
-    let call = async || reach.writer.delete(resource, place, Propagation::Foreground).await;
+    let call = async || {
+        let Some(live) = reach.reader.get(resource, place.namespace, place.name).await? else {
+            return Ok(());
+        };
+        reach.writer.delete(resource, place, dependents(&live)).await
+    };
     match persist(reach.clock, reach.patience, call).await.result {
         Ok(()) | Err(Error::NotFound(_)) => Way::Free,
         Err(error) => Way::Blocked(format!("it cannot be changed in place, and not be deleted: {error}")),
+    }
+}
+
+/// What becomes of what an object owns when it makes way. Pods and sets of workloads go, because their controller makes
+/// them anew. Anything else stays: it may hold data, and is linked to the new object again if it was saved. So do the
+/// claims of a `StatefulSet` that would take them along.
+pub fn dependents(live: &Manifest) -> Propagation {
+    let keeps = live.at("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted").and_then(Json::as_str);
+    match live.gvk().group.as_str() {
+        "apps" | "batch" if keeps != Some("Delete") => Propagation::Foreground,
+        _ => Propagation::Orphan,
     }
 }
 

@@ -112,19 +112,37 @@ async fn the_request_and_the_policy_both_have_to_mean_it() {
     assert!(found(&world, &whole, "select: {namespaces: {include: [other]}}").await.objects.is_empty());
 }
 
+/// Something that belongs to an object of its own kind's namespace, and holds data.
+const OWNED: &str = "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: owned
+  namespace: shop
+  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: later, uid: UID}]
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+";
+
 #[tokio::test]
-async fn under_another_name_only_the_copy_is_pruned() {
+async fn the_owner_of_something_that_stays_is_not_deleted() {
     let (world, _) = with_shop().await;
     let state = saved(&world, "{}").await;
     world.kubectl(LATER).await;
-    let copy = LATER
-        .replace("namespace: shop", "namespace: copy")
-        .replace("metadata: {name: other}", "metadata: {name: copy}");
-    world.kubectl("{apiVersion: v1, kind: Namespace, metadata: {name: copy}}").await;
-    world.kubectl(&copy.replace("namespace: other", "namespace: copy")).await;
-    let spec = "{namespaceMapping: {shop: copy}, select: {namespaces: {include: [shop]}}}";
-    let names = names(&found(&world, &state, spec).await);
-    assert_eq!(names, ["Deployment.apps copy/later", "ConfigMap copy/elsewhere", "ConfigMap copy/later"]);
+    let uid = world.object("ConfigMap", "shop/later").unwrap().uid().unwrap().to_owned();
+    world.kubectl(&OWNED.replace("UID", &uid)).await;
+    let all = found(&world, &state, "select: {namespaces: {include: [shop]}}").await;
+    assert_eq!(names(&all), ["Deployment.apps shop/later"]);
+    let spared = all.stays.iter().find(|one| one.key.kind == "ConfigMap").unwrap();
+    assert!(
+        spared.reason.as_ref().unwrap().contains("PersistentVolumeClaim shop/owned belongs to it"),
+        "{spared:?}"
+    );
+}
+
+#[test]
+fn prune_and_new_names_do_not_go_together() {
+    let wrong = request("{prune: true, namespaceMapping: {shop: copy}}").check();
+    assert_eq!(wrong[0].pointer, "/prune");
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ fn from() -> RestoreSource {
 
 #[test]
 fn every_transform_of_the_data_compiles() {
-    let spec =
-        request(from(), (&["shop".into()], &[]), &Ground::Namespaces("drill-abcd".into()), Workloads::Still);
+    let meant = Meant { found: vec!["shop".into()], all: true, shared: Vec::new() };
+    let spec = request(from(), &meant, &Ground::Namespaces("drill-abcd".into()), Workloads::Still);
     assert!(spec.check().is_empty(), "{:?}", spec.check());
     assert!(spec.transforms.len() > 5);
-    let running = request(from(), (&["shop".into()], &[]), &Ground::Cluster, Workloads::Run);
+    let running = request(from(), &meant, &Ground::Cluster, Workloads::Run);
     assert!(running.transforms.is_empty() && running.namespace_mapping.is_empty());
 }
 
@@ -65,10 +65,10 @@ async fn a_copy_stands_still_beside_the_original_and_goes_without_a_trace() {
     let world = World::new();
     world.kubectl(&SHOP.replacen("kube-system", "other", 1)).await;
     let state = world.state(SHOP).await;
-    let found = namespaces(&state, |_| true);
-    assert_eq!(found, ["shop"]);
+    let meant = Meant::of(&state, |_| true);
+    assert_eq!((meant.found.as_slice(), meant.all), (&["shop".to_owned()][..], true));
     let ground = Ground::Namespaces("drill-abcd".into());
-    let spec = request(from(), (&found, &shared(&state)), &ground, Workloads::Still);
+    let spec = request(from(), &meant, &ground, Workloads::Still);
     let told = world.restore(&state, &serde_json::to_string(&spec).unwrap()).await;
     assert!(told.starts_with("Complete"), "{told}");
     assert!(
@@ -87,4 +87,17 @@ async fn a_copy_stands_still_beside_the_original_and_goes_without_a_trace() {
     assert_eq!(ends::clean(&world.reach(), None).await.unwrap(), Vec::<String>::new());
     assert!(world.object("Deployment", "drill-abcd-shop/web").is_none());
     assert_eq!(world.object("Deployment", "shop/web").unwrap().at("/spec/replicas"), Some(&json!(2)));
+}
+
+#[test]
+fn a_scratch_cluster_gets_what_is_meant_and_keeps_what_it_has() {
+    let some = Meant { found: vec!["shop".into()], all: false, shared: Vec::new() };
+    let spec = request(from(), &some, &Ground::Cluster, Workloads::Still);
+    assert_eq!(
+        (spec.existing, spec.select.namespaces.include.as_slice()),
+        (Existing::Skip, &["shop".to_owned()][..])
+    );
+    let all = request(from(), &Meant { all: true, ..some }, &Ground::Cluster, Workloads::Still);
+    assert!(all.select.namespaces.include.is_empty());
+    assert_eq!(all.select.namespaces.exclude, OWN);
 }
