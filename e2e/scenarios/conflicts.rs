@@ -9,6 +9,7 @@ use crate::support::sandbox::{Sandbox, wait};
 
 pub fn all() -> Vec<Scenario> {
     vec![
+        Scenario { name: "nothing-that-holds-data-goes-along", needs: &[Need::Api], run: goes_along },
         Scenario { name: "what-came-later-is-pruned", needs: &[Need::Api], run: pruned },
         Scenario {
             name: "what-cannot-be-changed-in-place-is-made-anew-when-asked",
@@ -241,4 +242,76 @@ fn pruned(sandbox: &Sandbox) {
     sandbox.with_key(&["diff", "archive@latest"]).expect(0);
     let mirror = sandbox.with_key(&["restore", "apply", "--from", "mirror@main", "--prune", "--yes"]);
     mirror.expect(2).says("only a snapshot of an archive");
+}
+
+/// A `StatefulSet` that takes its claims along when it is deleted, and a claim that belongs to a `Secret`.
+const HOLDERS: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: NAMESPACE}
+spec:
+  replicas: 1
+  serviceName: db
+  podManagementPolicy: POLICY
+  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}
+  selector: {matchLabels: {app: db}}
+  template: {metadata: {labels: {app: db}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: main, image: absent}]}}
+  volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], storageClassName: absent, resources: {requests: {storage: 1Mi}}}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: owner, namespace: NAMESPACE}
+immutable: true
+stringData: {value: POLICY}
+";
+
+const DEPENDENT: &str = "\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: CLAIM
+  namespace: NAMESPACE
+  ownerReferences: [{apiVersion: v1, kind: Secret, name: OWNER, uid: UID}]
+spec: {accessModes: [ReadWriteOnce], storageClassName: absent, resources: {requests: {storage: 1Mi}}}
+";
+
+fn goes_along(sandbox: &Sandbox) {
+    let uid = |kind: &str, name: &str| {
+        let object = sandbox.object(kind, &sandbox.namespace, name);
+        object.map(|object| object["metadata"]["uid"].as_str().unwrap().to_owned())
+    };
+    sandbox.apply(&HOLDERS.replace("POLICY", "Parallel"));
+    let claims = ["data-db-0", "kept"];
+    let owner = uid("secret", "owner").unwrap();
+    sandbox.apply(&DEPENDENT.replace("CLAIM", "kept").replace("OWNER", "owner").replace("UID", &owner));
+    wait(30, "the claim of the set is there", || uid("persistentvolumeclaim", "data-db-0"));
+    sandbox.backstay(&["backup"]).expect(0);
+    for kind in ["statefulset", "secret"] {
+        let name = if kind == "secret" { "owner" } else { "db" };
+        sandbox.kubectl(&["delete", kind, name, "-n", &sandbox.namespace, "--cascade=orphan"]).expect(0);
+    }
+    sandbox.apply(&HOLDERS.replace("POLICY", "OrderedReady"));
+    let before = claims.map(|name| uid("persistentvolumeclaim", name));
+    let args = ["restore", "apply", "--from", "archive@latest", "--existing", "recreate", "-o", "json"];
+    let report = sandbox.with_key(&args).expect(0).json();
+    assert_eq!(report["outcome"], "Complete");
+    let set = sandbox.object("statefulset", &sandbox.namespace, "db").unwrap();
+    assert_eq!(set["spec"]["podManagementPolicy"], "Parallel");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(claims.map(|name| uid("persistentvolumeclaim", name)), before, "claims are what they were");
+
+    // An owner that is surplus stays, because a claim belongs to it.
+    sandbox.kubectl(&["create", "secret", "generic", "later", "-n", &sandbox.namespace]).expect(0);
+    let later = uid("secret", "later").unwrap();
+    sandbox.apply(&DEPENDENT.replace("CLAIM", "later").replace("OWNER", "later").replace("UID", &later));
+    let told = sandbox
+        .with_key(&["restore", "apply", "--from", "archive@latest", "--prune", "--yes"])
+        .expect(0)
+        .stdout;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(uid("persistentvolumeclaim", "later").is_some() && uid("secret", "later").is_some(), "{told}");
 }

@@ -54,13 +54,17 @@ pub enum Ground {
 
 /// The namespaces of a state that a drill means: those that match, but never those of Kubernetes itself.
 fn namespaces(state: &State, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let own = |name: &&str| !OWN.contains(name);
+    let meant = of(state).into_iter().filter(|name| !OWN.contains(name) && wanted(name));
+    meant.map(str::to_owned).collect()
+}
+
+/// Every namespace of a state.
+fn of(state: &State) -> BTreeSet<&str> {
     let named = state.entries.iter().flat_map(|entry| {
         let itself = is_namespace(&entry.key).then_some(entry.key.name.as_str());
         itself.into_iter().chain(entry.key.namespace.as_deref())
     });
-    let all: BTreeSet<&str> = named.filter(own).filter(|name| wanted(name)).collect();
-    all.into_iter().map(str::to_owned).collect()
+    named.collect()
 }
 
 /// The name of a scratch namespace.
@@ -86,6 +90,8 @@ pub struct Meant {
     pub all: bool,
     /// Cluster-scoped kinds of the state.
     pub shared: Vec<String>,
+    /// Namespaces of Kubernetes itself that the state has; they are not meant.
+    pub own: Vec<String>,
 }
 
 impl Meant {
@@ -93,7 +99,8 @@ impl Meant {
     pub fn of(state: &State, wanted: impl Fn(&str) -> bool) -> Self {
         let found = namespaces(state, wanted);
         let all = found.len() == namespaces(state, |_| true).len();
-        Self { found, all, shared: shared(state) }
+        let own = OWN.iter().filter(|name| of(state).contains(**name)).map(|name| (*name).to_owned());
+        Self { found, all, shared: shared(state), own: own.collect() }
     }
 }
 
@@ -113,7 +120,7 @@ pub fn request(from: RestoreSource, meant: &Meant, ground: &Ground, workloads: W
             transforms.push(marked(drill));
         }
         Ground::Cluster if meant.all => {
-            select.namespaces = Patterns { include: Vec::new(), exclude: OWN.map(str::to_owned).to_vec() };
+            select.namespaces = Patterns { include: Vec::new(), exclude: meant.own.clone() };
         }
         Ground::Cluster => {}
     }

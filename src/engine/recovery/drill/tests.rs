@@ -10,7 +10,8 @@ fn from() -> RestoreSource {
 
 #[test]
 fn every_transform_of_the_data_compiles() {
-    let meant = Meant { found: vec!["shop".into()], all: true, shared: Vec::new() };
+    let meant =
+        Meant { found: vec!["shop".into()], all: true, shared: Vec::new(), own: vec!["kube-system".into()] };
     let spec = request(from(), &meant, &Ground::Namespaces("drill-abcd".into()), Workloads::Still);
     assert!(spec.check().is_empty(), "{:?}", spec.check());
     assert!(spec.transforms.len() > 5);
@@ -67,6 +68,7 @@ async fn a_copy_stands_still_beside_the_original_and_goes_without_a_trace() {
     let state = world.state(SHOP).await;
     let meant = Meant::of(&state, |_| true);
     assert_eq!((meant.found.as_slice(), meant.all), (&["shop".to_owned()][..], true));
+    assert_eq!(meant.own, ["kube-system"]);
     let ground = Ground::Namespaces("drill-abcd".into());
     let spec = request(from(), &meant, &ground, Workloads::Still);
     let told = world.restore(&state, &serde_json::to_string(&spec).unwrap()).await;
@@ -91,7 +93,8 @@ async fn a_copy_stands_still_beside_the_original_and_goes_without_a_trace() {
 
 #[test]
 fn a_scratch_cluster_gets_what_is_meant_and_keeps_what_it_has() {
-    let some = Meant { found: vec!["shop".into()], all: false, shared: Vec::new() };
+    let some =
+        Meant { found: vec!["shop".into()], all: false, shared: Vec::new(), own: vec!["kube-system".into()] };
     let spec = request(from(), &some, &Ground::Cluster, Workloads::Still);
     assert_eq!(
         (spec.existing, spec.select.namespaces.include.as_slice()),
@@ -99,5 +102,5 @@ fn a_scratch_cluster_gets_what_is_meant_and_keeps_what_it_has() {
     );
     let all = request(from(), &Meant { all: true, ..some }, &Ground::Cluster, Workloads::Still);
     assert!(all.select.namespaces.include.is_empty());
-    assert_eq!(all.select.namespaces.exclude, OWN);
+    assert_eq!(all.select.namespaces.exclude, ["kube-system"]);
 }
