@@ -46,6 +46,9 @@ pub enum Error {
 pub struct Surplus {
     /// Objects to delete, those first that came last in a restore.
     pub objects: Vec<Unwanted>,
+    /// Whether only some kinds or labels were looked at, so that what belongs to an object may not have been seen.
+    #[serde(skip)]
+    pub narrow: bool,
     /// Objects that the snapshot does not have and that stay, and why.
     pub stays: Vec<ObjectReport>,
     /// Kinds about which nothing can be said, and why.
@@ -100,6 +103,10 @@ pub async fn surplus(
             Event::LeftOut { .. } | Event::Note(_) => {}
         }
     }
+    let select = &spec.select;
+    let kinds = &select.namespaced_resources;
+    let labels = select.label_selector.is_some() || !select.or_label_selectors.is_empty();
+    found.surplus.narrow = labels || !kinds.include.is_empty() || !kinds.exclude.is_empty();
     Ok(found.sorted(&judge))
 }
 
@@ -167,7 +174,10 @@ impl<'a> Judge<'a> {
         let key = object.key();
         let before = found.objects.len();
         self.judge(resource, rules, object, found);
-        if found.objects.len() == before && (self.saved.contains(&key) || object.controller().is_none()) {
+        let holds =
+            || rules.restore(object).is_ok_and(|edits| edits.iter().any(|e| e.never_recreate.is_some()));
+        let stays = found.objects.len() == before;
+        if stays && (self.saved.contains(&key) || object.controller().is_none() || holds()) {
             let owners = object.owners();
             let uids = owners.iter().map(|reference| reference.owner().uid.clone());
             found.needed.extend(uids.map(|uid| (uid, key.clone())));

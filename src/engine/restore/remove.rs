@@ -4,6 +4,7 @@
 
 use futures::{StreamExt, stream};
 
+use super::recreate::dependents;
 use crate::domain::fixup::Propagation;
 use crate::domain::report::{ObjectAction, ObjectReport, WaveReport};
 use crate::engine::decide::reach::Reach;
@@ -17,7 +18,7 @@ pub const WAVE: &str = "prune";
 /// Deletes the objects, several at a time, in the order given. One that was replaced by another of its name stays.
 pub async fn remove(surplus: &Surplus, reach: &Reach<'_>) -> WaveReport {
     reach.progress.wave(WAVE, surplus.objects.len());
-    let jobs = stream::iter(&surplus.objects).map(|one| delete(one, reach));
+    let jobs = stream::iter(&surplus.objects).map(|one| delete(one, surplus, reach));
     let mut objects: Vec<ObjectReport> = jobs
         .buffered(reach.concurrency.max(1))
         .inspect(|report| reach.progress.object(report))
@@ -28,12 +29,14 @@ pub async fn remove(surplus: &Surplus, reach: &Reach<'_>) -> WaveReport {
     WaveReport { wave: WAVE.to_owned(), objects, not_ready: Vec::new() }
 }
 
-async fn delete(one: &Unwanted, reach: &Reach<'_>) -> ObjectReport {
+async fn delete(one: &Unwanted, surplus: &Surplus, reach: &Reach<'_>) -> ObjectReport {
     let Unwanted { key, uid, resource } = one;
     let place = Place { namespace: key.namespace.as_deref(), name: &key.name, subresource: "" };
     let call = async || match reach.reader.get(resource, place.namespace, place.name).await? {
         Some(live) if live.uid() == Some(uid) => {
-            reach.writer.delete(resource, place, Propagation::Background).await.map(|()| true)
+            // What belongs to it and was not looked at may hold data.
+            let how = if surplus.narrow { dependents(&live) } else { Propagation::Background };
+            reach.writer.delete(resource, place, how).await.map(|()| true)
         }
         Some(_) => Ok(false),
         None => Ok(true),

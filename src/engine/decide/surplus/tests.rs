@@ -125,18 +125,31 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 
 #[tokio::test]
 async fn the_owner_of_something_that_stays_is_not_deleted() {
+    for controls in ["false", "true"] {
+        let (world, _) = with_shop().await;
+        let state = saved(&world, "{}").await;
+        world.kubectl(LATER).await;
+        let uid = world.object("ConfigMap", "shop/later").unwrap().uid().unwrap().to_owned();
+        world.kubectl(&OWNED.replace("UID", &format!("{uid}, controller: {controls}"))).await;
+        let all = found(&world, &state, "select: {namespaces: {include: [shop]}}").await;
+        assert_eq!(names(&all), ["Deployment.apps shop/later"], "controller: {controls}");
+        let spared = all.stays.iter().find(|one| one.key.kind == "ConfigMap").unwrap();
+        let why = spared.reason.as_ref().unwrap();
+        assert!(why.contains("PersistentVolumeClaim shop/owned belongs to it"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_known_whether_everything_was_looked_at() {
     let (world, _) = with_shop().await;
     let state = saved(&world, "{}").await;
-    world.kubectl(LATER).await;
-    let uid = world.object("ConfigMap", "shop/later").unwrap().uid().unwrap().to_owned();
-    world.kubectl(&OWNED.replace("UID", &uid)).await;
-    let all = found(&world, &state, "select: {namespaces: {include: [shop]}}").await;
-    assert_eq!(names(&all), ["Deployment.apps shop/later"]);
-    let spared = all.stays.iter().find(|one| one.key.kind == "ConfigMap").unwrap();
-    assert!(
-        spared.reason.as_ref().unwrap().contains("PersistentVolumeClaim shop/owned belongs to it"),
-        "{spared:?}"
-    );
+    for (select, narrow) in [
+        ("{namespaces: {include: [shop]}}", false),
+        ("{namespacedResources: {include: [ConfigMap]}}", true),
+        ("{labelSelector: {matchLabels: {a: b}}}", true),
+    ] {
+        assert_eq!(found(&world, &state, &format!("select: {select}")).await.narrow, narrow, "{select}");
+    }
 }
 
 #[test]
