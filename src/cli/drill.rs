@@ -6,16 +6,18 @@ use crate::app::settings::Settings;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::pattern::NameMatcher;
-use crate::domain::report::{ObjectAction, Outcome, Phase};
+use crate::domain::report::{ObjectAction, Outcome};
 use crate::domain::restore_request::RestoreSource;
 use crate::domain::restore_run::RestoreRun;
 use crate::engine::decide::missing::missing;
 use crate::engine::decide::reach::{Progress, Reach, Silent};
+use crate::engine::decide::survey::survey;
 use crate::engine::recovery::drill::{Ground, Meant, Workloads, request};
 use crate::engine::recovery::run::{Job, Log, run};
 use crate::engine::recovery::scratch;
 use crate::engine::restore::preview::{PreviewedObject, preview};
 use crate::engine::saved::open::State;
+use crate::ports::cluster;
 
 use super::done::Done;
 use super::doors::reach;
@@ -40,23 +42,34 @@ pub async fn drill(app: &App, args: &DrillArgs, progress: bool, stop: &Stop) -> 
     }
     let name = format!("drill-{}", app.clock.letters());
     let trial = stop.before(Box::pin(trial(app, args, &name, &reach))).await;
-    let (left, broken) = match (args.keep || ground.is_some(), trial.as_ref()) {
-        (true, Some(Ok(_))) => (scratch::find(&reach, Some(&name)).await, None),
-        _ => (scratch::clean(&reach, Some(&name)).await, trial.is_none().then_some("interrupted")),
+    let stays = ground.is_some() || args.keep && matches!(trial, Some(Ok(_)));
+    let left = if stays {
+        scratch::find(&reach, Some(&name)).await
+    } else {
+        scratch::clean(&reach, Some(&name)).await
     };
     drop(bar);
-    let left =
-        left.map_err(|e| Failure::failed(&e).hint("delete what is left with `backstay drill --clean`"))?;
-    if let Some(why) = broken {
-        return Err(Failure::stopped(why).hint("what was restored for trial is deleted again"));
-    }
-    let report = trial.unwrap_or_else(|| Err(Failure::stopped("interrupted")))?;
+    let report = trial.unwrap_or_else(|| Err(Failure::stopped("interrupted")));
+    let report = report.map_err(|failure| failure.hint(end(ground.is_some(), &left)))?;
+    let left = left.map_err(|e| Failure::failed(&e).hint(CLEAN))?;
     let exit = match report.outcome {
         Outcome::Complete if left.is_empty() || args.keep => Exit::Fine,
         Outcome::Complete | Outcome::Partial => Exit::Different,
         Outcome::Failed => Exit::Failed,
     };
     Ok(Done::new(exit, DrillReport { left, ..report }))
+}
+
+/// What helps where scratch namespaces may be left.
+const CLEAN: &str = "delete what is left with `backstay drill --clean`";
+
+/// What a drill that failed leaves behind.
+fn end(elsewhere: bool, left: &Result<Vec<String>, cluster::Error>) -> &'static str {
+    match left {
+        _ if elsewhere => "the scratch cluster holds what was restored until then",
+        Ok(left) if left.is_empty() => "what was restored for trial is deleted again",
+        Ok(_) | Err(_) => CLEAN,
+    }
 }
 
 /// The wiring of the cluster that is restored into, if that is another one.
@@ -143,7 +156,7 @@ fn meant(state: &State, args: &DrillArgs) -> Result<Meant, Failure> {
 
 /// A cluster where something of this name is at work is no scratch cluster.
 async fn refuse_others(state: &State, found: &[String], reach: &Reach<'_>) -> Result<(), Failure> {
-    let survey = crate::engine::decide::survey::survey(reach).await.map_err(|e| Failure::failed(&e))?;
+    let survey = survey(reach).await.map_err(|e| Failure::failed(&e))?;
     if state.record.as_ref().is_some_and(|record| record.cluster.uid == survey.server.uid) {
         return Err(Failure::usage("that is the cluster the snapshot was made of")
             .hint("name a scratch cluster, or leave --into-kubeconfig out"));
@@ -161,26 +174,7 @@ async fn refuse_others(state: &State, found: &[String], reach: &Reach<'_>) -> Re
 
 /// A drill keeps no journal: nobody takes one up.
 fn unwritten(name: &str, job: &Job, app: &App) -> RestoreRun {
-    RestoreRun {
-        request: name.to_owned(),
-        token: None,
-        digest: String::new(),
-        source: job.plan.source.clone(),
-        pinned: None,
-        phase: Phase::Running,
-        outcome: None,
-        used: Vec::new(),
-        started: app.clock.now(),
-        finished: None,
-        attempts: 1,
-        waves: job.plan.waves.len(),
-        wave: None,
-        objects: std::collections::BTreeMap::new(),
-        failures: Vec::new(),
-        waiting: None,
-        fixups: std::collections::BTreeMap::new(),
-        notes: Vec::new(),
-    }
+    RestoreRun::new(name.to_owned(), &job.plan.source, job.plan.waves.len(), app.clock.now())
 }
 
 /// What a second restore would still change: that is not as it was saved.

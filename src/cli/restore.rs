@@ -2,8 +2,6 @@
 //!
 //! In: a request by name, or options · Out: plan with preview, `RestoreReport` · Touches: through `App`
 
-use std::collections::BTreeMap;
-
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
@@ -172,25 +170,13 @@ async fn ours(app: &App, name: &str, wanted: &Wanted, reach: &Reach<'_>) -> Resu
 }
 
 fn fresh(job: &Job, wanted: &Wanted, ticket: &Ticket, app: &App) -> RestoreRun {
+    let name = wanted.name(job.state.pinned());
     RestoreRun {
-        request: wanted.name(job.state.pinned()),
         token: wanted.spec.token.clone(),
         digest: wanted.digest.clone(),
-        source: job.plan.source.clone(),
         pinned: job.state.pinned().map(str::to_owned),
-        phase: Phase::Running,
-        outcome: None,
-        used: Vec::new(),
-        started: app.clock.now(),
-        finished: None,
-        attempts: 1,
-        waves: job.plan.waves.len(),
-        wave: None,
-        objects: BTreeMap::new(),
-        failures: Vec::new(),
-        waiting: None,
-        fixups: BTreeMap::new(),
         notes: ticket.notes(),
+        ..RestoreRun::new(name, &job.plan.source, job.plan.waves.len(), app.clock.now())
     }
 }
 
@@ -198,11 +184,12 @@ fn fresh(job: &Job, wanted: &Wanted, ticket: &Ticket, app: &App) -> RestoreRun {
 async fn known(app: &App, wanted: &Wanted, job: &Job, reach: &Reach<'_>) -> Option<String> {
     let shelf = Shelf::of(&wanted.name(job.state.pinned()), &app.settings.namespace);
     let run = journal::read(reach, &shelf).await.ok()??.run;
-    match (run.phase, &run.token) {
-        (Phase::Finished, Some(token)) if wanted.spec.token.as_ref() == Some(token) => {
-            Some(format!("it was carried out with token {token:?} already: `apply` will do nothing"))
+    let used = wanted.spec.token.as_ref().filter(|token| run.used_up().contains(token));
+    match (run.phase, used) {
+        (Phase::Finished, Some(token)) => {
+            Some(format!("token {token:?} was used already: `apply` will do nothing"))
         }
-        (Phase::Finished, _) => None,
+        (Phase::Finished, None) => None,
         (Phase::Pending | Phase::Running, _) => Some(format!(
             "a run that was begun at {} is not finished: see `backstay restore status`",
             run.started

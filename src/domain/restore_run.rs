@@ -105,6 +105,30 @@ pub enum News {
 }
 
 impl RestoreRun {
+    /// A run that begins now, for the first time.
+    pub fn new(request: String, source: &str, waves: usize, now: Timestamp) -> Self {
+        Self {
+            request,
+            token: None,
+            used: Vec::new(),
+            digest: String::new(),
+            source: source.to_owned(),
+            pinned: None,
+            phase: Phase::Running,
+            outcome: None,
+            started: now,
+            finished: None,
+            attempts: 1,
+            waves,
+            wave: None,
+            objects: BTreeMap::new(),
+            failures: Vec::new(),
+            waiting: None,
+            fixups: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// The same run, taken up again: counts start anew, because every object is looked at again; fixups that have ended
     /// stay ended.
     #[must_use]
@@ -173,7 +197,7 @@ impl RestoreRun {
         self.phase = Phase::Finished;
         self.outcome = Some(report.outcome);
         self.finished = Some(report.finished);
-        self.waiting = None;
+        (self.waiting, self.wave) = (None, None);
         self.objects.clear();
         for object in objects() {
             *self.objects.entry(object.action).or_default() += 1;
