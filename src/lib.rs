@@ -112,6 +112,7 @@ pub mod engine {
     /// What was saved, read back.
     pub mod saved {
         pub mod files; // files of a snapshot, checked
+        pub mod step; // the wanted objects of one part
         pub mod open; // any saved state
         pub mod commit_objects; // a mirror read back
         pub mod manifests; // plain files as a state

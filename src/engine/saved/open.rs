@@ -5,24 +5,22 @@
 //!
 //! In: a bucket, an id, identities · Out: `State` · Touches: bucket (read)
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::files::{self, Files};
+use super::step::{Expected, Failure, Read, Step};
 use crate::domain::identity::SnapshotId;
 use crate::domain::object::{Json, Manifest, ObjectKey, Owner, Resource};
 use crate::domain::report::{BackupReport, Outcome};
 use crate::domain::snapshot::{IndexEntry, SnapshotRecord};
 use crate::engine::archive::layout;
-use crate::engine::archive::part::{self, PartReader};
+use crate::engine::archive::part;
 use crate::engine::pool::compute;
 use crate::engine::seal::age::Identities;
 use crate::ports::bucket::Bucket;
-
-/// How much JSON is decoded at a time.
-const STEP_BYTES: usize = 1 << 20;
 
 /// Why a state cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -128,9 +126,6 @@ struct Snapshot {
     /// Part and digest of every entry, in the same order.
     places: Vec<(usize, String)>,
 }
-
-/// An object of a state with its position in [`State::entries`].
-pub type Read = (usize, Manifest);
 
 impl State {
     /// Opens a snapshot of an archive.
@@ -257,46 +252,29 @@ impl State {
             let path = part::path(&resource.full_name(), key.namespace.as_deref(), &key.name);
             (path, Expected { at, key: key.clone(), sha256: snapshot.places[at].1.clone() })
         });
-        let start = Step { reader, left: left.collect() };
+        let start = Step::new(reader, left.collect());
         let steps = stream::try_unfold(start, move |step| async move {
-            if step.left.is_empty() {
+            if step.is_done() {
                 return Ok(None);
             }
             let (step, result) = compute(move || step.decode()).await;
             match result {
                 Ok(batch) => Ok(Some((stream::iter(batch.into_iter().map(Ok)), step))),
-                Err(failure) => Err(failure.name(snapshot, part)),
+                Err(failure) => Err(snapshot.name(failure, part)),
             }
         });
         Ok(steps.try_flatten())
     }
 }
 
-/// What the index says of an object.
-struct Expected {
-    at: usize,
-    key: ObjectKey,
-    sha256: String,
-}
-
-/// A part that is being read, and the objects that are still wanted of it, by path.
-struct Step {
-    reader: PartReader,
-    left: HashMap<String, Expected>,
-}
-
-enum Failure {
-    Part(part::Error),
-    Object(ObjectKey, String),
-}
-
-impl Failure {
-    fn name(self, snapshot: &Snapshot, part: usize) -> Error {
-        let record = snapshot.files.record();
+impl Snapshot {
+    /// Says of which object or file a failure speaks.
+    fn name(&self, failure: Failure, part: usize) -> Error {
+        let record = self.files.record();
         let file = &record.parts[part];
-        match self {
-            Self::Part(source) => snapshot.files.broken(file, source).into(),
-            Self::Object(key, reason) => Error::Object {
+        match failure {
+            Failure::Part(source) => self.files.broken(file, source).into(),
+            Failure::Object(key, reason) => Error::Object {
                 key: key.into(),
                 file: file.name.clone(),
                 snapshot: record.id.clone(),
@@ -304,50 +282,6 @@ impl Failure {
             },
         }
     }
-}
-
-impl Step {
-    /// Decodes the next objects, about [`STEP_BYTES`] of them.
-    fn decode(mut self) -> (Self, Result<Vec<Read>, Failure>) {
-        let result = self.next_batch();
-        (self, result)
-    }
-
-    fn next_batch(&mut self) -> Result<Vec<Read>, Failure> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while !self.left.is_empty() && bytes < STEP_BYTES {
-            let found = self.reader.next(|path| self.left.contains_key(path)).map_err(Failure::Part)?;
-            let Some((path, content)) = found else { break };
-            let Some(expected) = self.left.remove(&path) else { continue };
-            bytes += content.len();
-            batch.push((expected.at, parse(&expected, &content)?));
-        }
-        match self.left.values().min_by(|a, b| a.key.cmp(&b.key)) {
-            Some(missing) if batch.is_empty() => {
-                Err(Failure::Object(missing.key.clone(), "it is not there".into()))
-            }
-            _ => Ok(batch),
-        }
-    }
-}
-
-fn parse(expected: &Expected, content: &[u8]) -> Result<Manifest, Failure> {
-    object(&expected.key, &expected.sha256, content)
-        .map_err(|reason| Failure::Object(expected.key.clone(), reason))
-}
-
-/// Turns the bytes of an object into a manifest, if they are the ones the index means.
-///
-/// # Errors
-/// Says what is wrong with them; nothing of the content is repeated.
-pub fn object(key: &ObjectKey, sha256: &str, content: &[u8]) -> Result<Manifest, String> {
-    if part::sha256(content) != sha256 {
-        return Err("its digest is not the one in the index".into());
-    }
-    let tree: Json = serde_json::from_slice(content).map_err(|_| "it is no JSON".to_owned())?;
-    let manifest = Manifest::parse(tree).map_err(|error| error.to_string())?;
-    let found = manifest.key();
-    if found == *key { Ok(manifest) } else { Err(format!("it is {found}")) }
 }
 
 /// The record that is meant.

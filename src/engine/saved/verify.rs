@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::files::{self, Files};
-use super::open;
+use super::step;
 use crate::domain::identity::SnapshotId;
 use crate::domain::object::ObjectKey;
 use crate::domain::report::{BackupReport, KindResult};
@@ -291,7 +291,7 @@ impl Step {
                 self.found.push(Finding { place: path, problem: "the index does not name it here".into() });
                 continue;
             };
-            match open::object(&key, &sha256, &content) {
+            match step::object(&key, &sha256, &content) {
                 Ok(_) => self.good += 1,
                 Err(problem) => self.found.push(Finding { place: key.to_string(), problem }),
             }
