@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conflict::{Existing, ExistingFor};
 use super::duration::Duration;
-use super::field::FieldError;
+use super::field::{FieldError, closest};
 use super::fixup::{FixupSpec, Target};
 use super::hook::{HookUse, check_uses};
 use super::identity::SnapshotId;
@@ -176,6 +176,21 @@ impl RestoreSpec {
             hooks: Vec::new(),
             fixups: Vec::new(),
         }
+    }
+
+    /// Waves that are none of these.
+    pub fn check_waves<'a>(&self, known: impl Iterator<Item = &'a str> + Clone) -> Vec<FieldError> {
+        let unknown = self.waves.iter().enumerate();
+        let unknown = unknown.filter(|(_, wanted)| !known.clone().any(|name| name == wanted.name));
+        let told = unknown.map(|(index, wanted)| {
+            let message = format!("the catalog has no wave `{}`", wanted.name);
+            let error = FieldError::new(format!("/waves/{index}/name"), message);
+            match closest(&wanted.name, known.clone()) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        });
+        told.collect()
     }
 
     /// Everything that is wrong with it, but for the documents it names.

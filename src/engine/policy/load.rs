@@ -207,14 +207,28 @@ impl<'a> Desk<'a> {
         errors
     }
 
-    /// The catalogs are checked together with the built-in one, which they add to.
+    /// The catalogs are checked together with the built-in one, which they add to, and requests against all of it.
     fn catalogs(&mut self, all: &[Found]) {
-        for error in Catalog::with(&self.set.catalogs).err().unwrap_or_default() {
+        let errors = match Catalog::with(&self.set.catalogs) {
+            Ok(catalog) => return self.waves(&catalog),
+            Err(errors) => errors,
+        };
+        for error in errors {
             let (name, field) = error.pointer.split_once('/').unwrap_or((&error.pointer, ""));
             let of = |found: &&Found| found.kind == "Catalog" && name_in(found) == Some(name);
             let Some(found) = all.iter().find(of) else { continue };
             let pointer = format!("/spec/{field}");
             self.problems.push(found.problem(FieldError { pointer, ..error.clone() }, false));
+        }
+    }
+
+    /// Requests name waves of the catalog only.
+    fn waves(&mut self, catalog: &Catalog) {
+        let names = catalog.waves().iter().map(|wave| wave.name.as_str());
+        for (name, restore) in &self.set.restores {
+            let Some(found) = self.known.get(&("RestoreRequest", name.as_str())) else { continue };
+            let errors = restore.check_waves(names.clone());
+            self.problems.extend(errors.into_iter().map(|error| found.problem(error.under("/spec"), false)));
         }
     }
 
