@@ -14,7 +14,7 @@ use crate::engine::mend::fixups::FixupPreview;
 use crate::engine::restore::preview::{PreviewedObject, RestorePreview};
 
 use super::compare::palette;
-use super::print::Show;
+use super::print::{Show, count as count_of};
 
 /// Objects of each wave that are named although they would only be created.
 const NAMED: usize = 50;
@@ -45,7 +45,7 @@ impl Shown {
             [ObjectAction::Created, ObjectAction::Updated, ObjectAction::Recreated, ObjectAction::Failed];
         let acts: usize = writes.into_iter().map(count).sum::<usize>() + self.deletions();
         let lost = self.plan.left_out.iter().any(|object| object.action == ObjectAction::Failed);
-        acts == 0 && !lost && self.fixups.iter().all(|fixup| fixup.objects.is_empty())
+        acts == 0 && !lost && self.fixups.iter().all(|fixup| fixup.objects.is_empty() && !fixup.open)
     }
 }
 
@@ -86,6 +86,10 @@ impl Show for Shown {
             }
         }
         let count = |action: ObjectAction| self.preview.count(action);
+        if self.preview.blocked > 0 {
+            let exist = count_of(self.preview.blocked as u64, "object");
+            return writeln!(out, "would write nothing: {exist} under `existing: Fail` exist already");
+        }
         writeln!(
             out,
             "would create {}, update {}, {}{}leave {} as they are, fail for {}; nothing was written",

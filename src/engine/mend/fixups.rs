@@ -39,6 +39,9 @@ pub struct FixupPreview {
     /// Why it would touch none, or why that cannot be said yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether it could not take effect on the cluster as it is: its target is missing, or cannot be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
 }
 
 /// Compiles all fixups of a request.
@@ -53,14 +56,17 @@ pub fn compile(specs: &[FixupSpec]) -> Result<Vec<Fixup>, Error> {
 pub async fn preview(fixups: &[Fixup], reach: &Reach<'_>) -> Vec<FixupPreview> {
     let mut previews = Vec::new();
     for fixup in fixups {
-        let (objects, reason) = match Run::new(fixup, reach).look().await {
+        let look = Run::new(fixup, reach).look().await;
+        let open = look.is_err();
+        let (objects, reason) = match look {
             Ok(Look::Found(_, objects)) => (due(fixup, &objects, reach.clock.now()), None),
             Ok(Look::None(reason)) => (Vec::new(), Some(reason)),
             Err(trouble) => (Vec::new(), Some(trouble.tell())),
         };
         let done = objects.is_empty() && reason.is_none();
         let reason = reason.or_else(|| done.then(|| "the effect is there already".to_owned()));
-        previews.push(FixupPreview { name: fixup.name().to_owned(), what: describe(fixup), objects, reason });
+        let (name, what) = (fixup.name().to_owned(), describe(fixup));
+        previews.push(FixupPreview { name, what, objects, reason, open });
     }
     previews
 }

@@ -3,6 +3,8 @@
 //! In: `RestorePlan`, `State` · Out: `RestorePreview` · Touches: cluster (read, and write as dry run), clock, what the
 //! state is read from
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::StreamExt;
 use serde::Serialize;
 
@@ -34,6 +36,8 @@ pub struct RestorePreview {
     pub source: String,
     /// Waves in order.
     pub waves: Vec<PreviewedWave>,
+    /// How many objects exist under `existing: Fail`. One is enough: nothing would be written.
+    pub blocked: usize,
 }
 
 /// What one wave would do.
@@ -79,8 +83,9 @@ pub async fn preview(
 ) -> Result<RestorePreview, open::Error> {
     let entries = plan.waves.iter().flat_map(|wave| &wave.objects).filter_map(|object| object.entry);
     state.check(entries).await?;
-    let trial = Trial { plan, marks, reach };
     let mut waves = Vec::new();
+    let blocked = AtomicUsize::new(0);
+    let trial = Trial { plan, marks, reach, blocked: &blocked };
     for wave in &plan.waves {
         reach.progress.wave(&wave.name, wave.objects.len());
         let planned: Vec<&PlannedObject> = wave.objects.iter().collect();
@@ -91,13 +96,14 @@ pub async fn preview(
         objects.sort_by(|a, b| a.report.key.cmp(&b.report.key));
         waves.push(PreviewedWave { wave: wave.name.clone(), objects });
     }
-    Ok(RestorePreview { source: plan.source.clone(), waves })
+    Ok(RestorePreview { source: plan.source.clone(), waves, blocked: blocked.into_inner() })
 }
 
 struct Trial<'a> {
     plan: &'a RestorePlan,
     marks: &'a Marks,
     reach: &'a Reach<'a>,
+    blocked: &'a AtomicUsize,
 }
 
 impl Trial<'_> {
@@ -127,6 +133,7 @@ impl Trial<'_> {
             Err(reason) => return plain(ObjectAction::Failed, Some(reason)),
         };
         if live.is_some() && planned.existing == Existing::Fail {
+            self.blocked.fetch_add(1, Ordering::Relaxed);
             return plain(ObjectAction::Failed, Some("it exists, so nothing would be written".to_owned()));
         }
         let order = Order {

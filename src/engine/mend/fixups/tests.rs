@@ -104,11 +104,14 @@ async fn a_preview_says_what_it_would_do_and_writes_nothing() {
     let before = world.cluster.objects();
     let reach = Reach::new(&world.cluster, &world.cluster, &*world.clock);
     let previews = preview(&read(text), &reach).await;
-    let line = |p: &FixupPreview| format!("{} | {} | {} | {:?}", p.name, p.what, p.objects.len(), p.reason);
+    let line = |p: &FixupPreview| {
+        let open = if p.open { "open" } else { "settled" };
+        format!("{} | {} | {} | {open} | {:?}", p.name, p.what, p.objects.len(), p.reason)
+    };
     assert_snapshot!(previews.iter().map(line).collect::<Vec<_>>().join("\n"), @r#"
-    relabel | set label purpose=radix-base-ns: Namespace default | 1 | None
-    nobody | scale to 0: Deployment default/none | 0 | Some("there is no Deployment default/none")
-    done | set label kubernetes.io/metadata.name=default: Namespace default | 0 | Some("the effect is there already")
+    relabel | set label purpose=radix-base-ns: Namespace default | 1 | settled | None
+    nobody | scale to 0: Deployment default/none | 0 | open | Some("there is no Deployment default/none")
+    done | set label kubernetes.io/metadata.name=default: Namespace default | 0 | settled | Some("the effect is there already")
     "#);
     assert_eq!(world.cluster.objects(), before);
 }

@@ -99,6 +99,7 @@ async fn what_a_preview_says_is_what_happens() {
             }
             let spec = format!("{{existing: {existing}, {ONLY_SHOP}}}");
             let said = tried(&world, &state, &spec).await;
+            assert_eq!(said.blocked > 0, existing == "Fail" && !lost, "{existing}, lost: {lost}");
             let plan = world.plan(&state, &spec).await;
             let done = apply(&plan, &state, &world.reach()).await.unwrap();
             let said = said.waves.iter().flat_map(|wave| &wave.objects).map(|o| &o.report);
