@@ -140,6 +140,7 @@ pub mod engine {
         pub mod choose; // which objects are meant
         pub mod versions; // which version is sent
         pub mod draft; // into waves
+        pub mod unmatched; // names that match nothing
         pub mod surplus; // what the snapshot does not have
         pub mod restore_plan; // all that is decided before
         pub mod owner_nodes; // owners that live or come back

@@ -4,7 +4,7 @@
 //!
 //! In: `State`, selection, catalog · Out: `Chosen` · Touches: what the state is read from
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::StreamExt;
 use super::definition::{Definition, definition};
 use super::mentions::OldNames;
 use super::owners::RulesByKind;
-use super::prepare::{self, Destination, Preparation, prepare};
+use super::prepare::{self, Destination, Mapped, Preparation, prepare};
 use crate::domain::mention::Mention;
 use crate::domain::object::{Gvk, Json, Manifest, ObjectKey, OwnerReference, Resource};
 use crate::domain::owners::Owners;
@@ -49,6 +49,8 @@ pub struct Chosen {
     pub unselected: BTreeMap<String, u64>,
     /// Kinds that definitions among the taken objects add.
     pub definitions: Vec<Definition>,
+    /// Old names of mappings that stood in the taken objects.
+    pub mapped: BTreeSet<Mapped>,
 }
 
 /// One object that is meant.
@@ -217,6 +219,7 @@ impl Run<'_> {
                 let stays = claims(rules.tools(), prepared.manifest());
                 let notes = why.into_iter().chain(prepared.notes().iter().cloned()).collect();
                 self.chosen.definitions.extend(definition(prepared.manifest()));
+                self.chosen.mapped.extend(prepared.mapped().iter().cloned());
                 let key = prepared.manifest().key();
                 let (gvk, owners) = (prepared.manifest().gvk(), prepared.owners().to_vec());
                 let managed = managed(key == saved, claimed, stays, inventory);

@@ -158,7 +158,7 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Every object whose kind can be sent.
     fn objects(&mut self, chosen: Chosen) -> Vec<Drafted<'a>> {
-        let Chosen { taken, left, unselected: _, definitions } = chosen;
+        let Chosen { taken, left, unselected: _, definitions, mapped: _ } = chosen;
         self.left = left;
         let mut objects = Vec::new();
         let mut placed = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! In: a saved object, `KindRules`, `Destination` · Out: `Preparation` · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{self, Hold};
 use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
@@ -40,15 +40,25 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The image's new name, if it gets one; the longest beginning counts.
-    pub fn image(&self, old: &str) -> Option<String> {
+    /// The image's new name and the old beginning, if it gets one; the longest beginning counts.
+    pub fn image(&self, old: &str) -> Option<(&str, String)> {
         let fits = |key: &str| {
             let rest = old.strip_prefix(key)?;
             (rest.is_empty() || key.ends_with('/') || rest.starts_with(['/', ':', '@'])).then_some(rest)
         };
-        let found = self.images.iter().filter_map(|(key, new)| Some((key.len(), new, fits(key)?)));
-        found.max_by_key(|(length, _, _)| *length).map(|(_, new, rest)| format!("{new}{rest}"))
+        let found = self.images.iter().filter_map(|(key, new)| Some((key, new, fits(key)?)));
+        let longest = found.max_by_key(|(key, _, _)| key.len());
+        longest.map(|(key, new, rest)| (key.as_str(), format!("{new}{rest}")))
     }
+}
+
+/// A name of a mapping that stood in an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mapped {
+    /// Of a storage class.
+    StorageClass(String),
+    /// Of an image, or its beginning.
+    Image(String),
 }
 
 /// Whether a restore goes home.
@@ -77,6 +87,7 @@ pub struct Prepared {
     never_recreate: Option<String>,
     owners: Vec<OwnerReference>,
     finalizers: Vec<String>,
+    mapped: BTreeSet<Mapped>,
     notes: Vec<String>,
 }
 
@@ -99,6 +110,11 @@ impl Prepared {
     /// The finalizers that were left out of it, but for those that every object of its kind gets.
     pub fn finalizers(&self) -> &[String] {
         &self.finalizers
+    }
+
+    /// Old names of mappings that stood in it.
+    pub fn mapped(&self) -> &BTreeSet<Mapped> {
+        &self.mapped
     }
 
     /// The object with these owner references.
@@ -190,8 +206,10 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
         }
     }
     let stripped = stripped(&object, rules, to.owners);
+    let mut mapped = BTreeSet::new();
     let mut manifest = object.edit(|tree| {
         change(tree, &edits, to, is_namespace);
+        mapped = map(tree, &edits, to.mapping);
         for path in stripped {
             path.remove(tree);
         }
@@ -203,7 +221,15 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     let kept = manifest.finalizers();
     finalizers.retain(|finalizer| !kept.contains(finalizer));
     let notes = notes(&finalizers);
-    Ok(Preparation::Send(Prepared { manifest, merge_existing, never_recreate, owners, finalizers, notes }))
+    Ok(Preparation::Send(Prepared {
+        manifest,
+        merge_existing,
+        never_recreate,
+        owners,
+        finalizers,
+        mapped,
+        notes,
+    }))
 }
 
 fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: bool) {
@@ -238,12 +264,30 @@ fn change(tree: &mut Json, edits: &[&Edit], to: &Destination<'_>, is_namespace: 
     for path in edits.iter().flat_map(|edit| &edit.namespaced_names) {
         path.each(tree, &mut |field| replace(field, |old| moved_name(old, &around)));
     }
+}
+
+/// Gives storage classes and images their new names, and says which old ones were there.
+fn map(tree: &mut Json, edits: &[&Edit], mapping: &Mapping) -> BTreeSet<Mapped> {
+    let mut mapped = BTreeSet::new();
     for path in edits.iter().flat_map(|edit| &edit.storage_classes) {
-        path.each(tree, &mut |field| replace(field, |old| to.mapping.storage_classes.get(old).cloned()));
+        path.each(tree, &mut |field| {
+            replace(field, |old| {
+                let new = mapping.storage_classes.get(old)?;
+                mapped.insert(Mapped::StorageClass(old.to_owned()));
+                Some(new.clone())
+            });
+        });
     }
     for path in edits.iter().flat_map(|edit| &edit.images) {
-        path.each(tree, &mut |field| replace(field, |old| to.mapping.image(old)));
+        path.each(tree, &mut |field| {
+            replace(field, |old| {
+                let (key, new) = mapping.image(old)?;
+                mapped.insert(Mapped::Image(key.to_owned()));
+                Some(new)
+            });
+        });
     }
+    mapped
 }
 
 /// Whether an object loses the marks of who manages it.
@@ -282,7 +326,7 @@ fn moved_name(old: &str, around: &Surroundings<'_>) -> Option<String> {
     Some(format!("{}/{name}", around.renamed(namespace)?))
 }
 
-fn replace(field: &mut Json, new: impl Fn(&str) -> Option<String>) {
+fn replace(field: &mut Json, new: impl FnOnce(&str) -> Option<String>) {
     if let Some(new) = field.as_str().and_then(new) {
         *field = Json::String(new);
     }

@@ -2,7 +2,7 @@
 //!
 //! In: `State`, `RestoreSpec`, `Catalog`, `Survey` · Out: `RestorePlan` · Touches: what the state is read from
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::hold::Hold;
 use super::prepare::{Cluster, Destination, Mapping};
 use super::surplus::Surplus;
 use super::survey::Survey;
+use super::unmatched::unmatched;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::field::closest;
@@ -77,7 +78,7 @@ pub struct RestorePlan {
     pub surplus: Option<Surplus>,
     /// How many objects the request does not mean, by reason.
     pub unselected: BTreeMap<String, u64>,
-    /// Patterns of the selection that match nothing of the state; they are among the notes too.
+    /// Names and patterns of the request that match nothing of the state; they are among the notes too.
     #[serde(skip)]
     pub unmatched: Vec<String>,
     /// Fields in which old names of namespaces and storage classes still stand, sorted.
@@ -179,16 +180,12 @@ pub async fn plan(
         choose(state, rules).await.map_err(|error| Error::State(state.describe.clone(), error.into()))?;
     let mut notes = state.notes.clone();
     notes.extend(survey.notes.iter().cloned());
-    let mut unmatched = unmatched(state, &selection);
-    let homes: BTreeSet<&str> = state.entries.iter().filter_map(|e| e.key.namespace.as_deref()).collect();
-    let strangers = spec.namespace_mapping.keys().filter(|old| !homes.contains(old.as_str()));
-    unmatched
-        .extend(strangers.map(|old| format!("namespaceMapping: nothing was saved in namespace {old:?}")));
-    notes.extend(unmatched.iter().cloned());
     let unselected = chosen.unselected.clone();
     let existing = ExistingRules::new(spec.existing, &spec.existing_for);
     let existing = existing.map_err(|error| Error::Existing(error.to_string()))?;
     let children = KindMatcher::new(&spec.children).map_err(|error| Error::Children(error.to_string()))?;
+    let unmatched = unmatched(state, spec, &selection, &chosen.mapped);
+    notes.extend(unmatched.iter().cloned());
     let waits = waits(spec, catalog)?;
     let cluster = draft::Cluster { survey, catalog, existing: &existing, children: &children, waits: &waits };
     let mentions = mentions(&mut chosen);
@@ -275,15 +272,6 @@ fn planned(mentions: Vec<(usize, Vec<Mention>)>, waves: &[PlannedWave]) -> Vec<M
     let mut kept: Vec<Mention> = kept.flat_map(|(_, mentions)| mentions).collect();
     kept.sort();
     kept
-}
-
-fn unmatched(state: &State, selection: &Selection) -> Vec<String> {
-    let kinds: BTreeSet<&Resource> = state.entries.iter().map(|entry| &*entry.resource).collect();
-    let kinds: Vec<Resource> = kinds.into_iter().cloned().collect();
-    let inside = state.entries.iter().filter_map(|entry| entry.key.namespace.clone());
-    let own = state.entries.iter().filter(|entry| draft::is_namespace(&entry.key));
-    let names: BTreeSet<String> = inside.chain(own.map(|entry| entry.key.name.clone())).collect();
-    selection.unmatched(&kinds, &names.into_iter().collect::<Vec<_>>())
 }
 
 /// How many objects of a kind the text of a plan names.
