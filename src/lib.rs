@@ -55,6 +55,8 @@ pub mod engine {
     pub mod pool; // heavy computing, beside the event loop
     pub mod yaml; // text for people
     pub mod retry; // again, but not for ever
+    pub mod reach; // the doors of a cluster that is written to
+    pub mod journal; // what must not be forgotten, in the cluster
     /// Nothing secret in the clear.
     pub mod seal {
         pub mod age; // sealed to public keys
@@ -71,6 +73,7 @@ pub mod engine {
     }
     /// From the cluster.
     pub mod gather {
+        pub mod listing; // whole lists, for those who look something up
         pub mod plan; // decides what is listed
         pub mod fetch; // one list to its end
         pub mod collect; // all of them
@@ -133,8 +136,6 @@ pub mod engine {
         pub mod waves; // in which order
         pub mod definition; // what a definition adds
         pub mod mentions; // where old names still stand
-        pub mod listing; // whole lists
-        pub mod reach; // the doors of a restore
         pub mod look; // objects by their keys
         pub mod survey; // what the cluster is like
         pub mod choose; // which objects are meant
@@ -178,7 +179,6 @@ pub mod engine {
     /// All of it, once, and resumed by anybody.
     pub mod recovery {
         pub mod claim; // who may carry it out
-        pub mod journal; // its state in the cluster
         pub mod run; // a restore from beginning to end
         pub mod turn; // whose turn it is
         pub mod cancel; // ends it

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::engine::recovery::claim::Worker;
+use crate::engine::journal::Worker;
 
 /// This process. Containers are machines of their own: their processes have numbers of their own.
 pub fn this() -> Worker {

@@ -17,9 +17,9 @@ use crate::domain::rules::Catalog;
 use crate::domain::selection::{Patterns, SelectSpec, Selection};
 use crate::engine::clean::hide::Marks;
 use crate::engine::decide::draft::is_namespace;
-use crate::engine::decide::listing::each;
 use crate::engine::difference::compare::{Live, Side, View, compare_states};
 use crate::engine::difference::render::{self, Palette};
+use crate::engine::gather::listing::each;
 use crate::engine::gather::plan::{BackupPlan, plan};
 use crate::ports::cluster::{Discovery, Scope};
 

@@ -3,7 +3,7 @@
 //! In: `App` · Out: `Reach` · Touches: through `App`
 
 use crate::app::wiring::App;
-use crate::engine::decide::reach::{Progress, Reach};
+use crate::engine::reach::{Progress, Reach};
 
 use super::failure::Failure;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::domain::report::{ObjectAction, ObjectReport};
-use crate::engine::decide::reach::Progress;
+use crate::engine::reach::Progress;
 
 /// One bar: the wave, its count, the rate, and what is being waited for.
 pub struct Bar(ProgressBar);

@@ -7,10 +7,10 @@ use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::report::{Outcome, OwnerAction, OwnerReport, Phase};
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::reach::{Progress, Reach, Silent};
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::journal::{self, Book, Shelf};
 use crate::engine::mend::fixups;
-use crate::engine::recovery::journal::{self, Shelf};
+use crate::engine::reach::{Progress, Reach, Silent};
 use crate::engine::recovery::run::{self, Broken, Job, Log, run};
 use crate::engine::recovery::turn::{self, Ticket, Turn, begin};
 use crate::engine::restore::{pause, preview};
@@ -159,13 +159,13 @@ async fn set_out(
         },
     };
     let run = fresh(&job, wanted, &ticket, app);
-    let desk = (Shelf::of(&name, &app.settings.namespace), process::this());
+    let desk = (Shelf::of(Book::Restores, &name, &app.settings.namespace), process::this());
     let log = begin(reach, ticket, desk, run).await.map_err(|e| refused_turn(&e))?;
     Ok(Way::Open(Box::new(job), Box::new(log)))
 }
 
 async fn ours(app: &App, name: &str, wanted: &Wanted, reach: &Reach<'_>) -> Result<Turn, Failure> {
-    let shelf = Shelf::of(name, &app.settings.namespace);
+    let shelf = Shelf::of(Book::Restores, name, &app.settings.namespace);
     turn::turn(reach, &shelf, &wanted.ask(), &process::is_gone).await.map_err(|e| refused_turn(&e))
 }
 
@@ -182,8 +182,8 @@ fn fresh(job: &Job, wanted: &Wanted, ticket: &Ticket, app: &App) -> RestoreRun {
 
 /// What the journal says of a request that is only planned.
 async fn known(app: &App, wanted: &Wanted, job: &Job, reach: &Reach<'_>) -> Option<String> {
-    let shelf = Shelf::of(&wanted.name(job.state.pinned()), &app.settings.namespace);
-    let run = journal::read(reach, &shelf).await.ok()??.run;
+    let shelf = Shelf::of(Book::Restores, &wanted.name(job.state.pinned()), &app.settings.namespace);
+    let run: RestoreRun = journal::read(reach, &shelf).await.ok()??.run;
     let used = wanted.spec.token.as_ref().filter(|token| run.used_up().contains(token));
     match (run.phase, used) {
         (Phase::Finished, Some(token)) => {

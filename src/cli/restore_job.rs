@@ -8,11 +8,11 @@ use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::engine::clean::hide::Marks;
 use crate::engine::decide::gitops::Asked;
-use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::{self, RestorePlan};
 use crate::engine::decide::surplus::{self, surplus};
 use crate::engine::decide::survey::survey;
 use crate::engine::mend::fixups;
+use crate::engine::reach::Reach;
 use crate::engine::recovery::run::Job;
 use crate::engine::restore::pause;
 

@@ -9,10 +9,10 @@ use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::report::{FixupOutcome, Outcome, Phase};
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::reach::{Reach, Silent};
+use crate::engine::journal::{self, Book, Shelf};
+use crate::engine::reach::{Reach, Silent};
 use crate::engine::recovery::cancel;
 use crate::engine::recovery::claim::Entry;
-use crate::engine::recovery::journal::{self, Shelf};
 
 use super::done::Done;
 use super::doors::reach;
@@ -128,7 +128,9 @@ async fn look(app: &App, args: &StatusArgs, reach: &Reach<'_>) -> Result<Ran, Fa
     match &args.request {
         Some(name) => ran.runs.push(entry(app, name, reach).await?.run),
         None => {
-            for read in journal::all(reach, namespace).await.map_err(|e| Failure::failed(&e))? {
+            for read in
+                journal::all(reach, Book::Restores, namespace).await.map_err(|e| Failure::failed(&e))?
+            {
                 match read {
                     Ok(entry) => ran.runs.push(told(entry)),
                     Err(error) => ran.unreadable.push(error.to_string()),
@@ -142,7 +144,9 @@ async fn look(app: &App, args: &StatusArgs, reach: &Reach<'_>) -> Result<Ran, Fa
 /// The entry of a request that is there.
 async fn entry(app: &App, name: &str, reach: &Reach<'_>) -> Result<Entry, Failure> {
     let namespace = &app.settings.namespace;
-    let read = journal::read(reach, &Shelf::of(name, namespace)).await.map_err(|e| Failure::failed(&e))?;
+    let read = journal::read(reach, &Shelf::of(Book::Restores, name, namespace))
+        .await
+        .map_err(|e| Failure::failed(&e))?;
     let missing = || {
         Failure::usage(format!(
             "no restore of request {name:?} has run with Backstay's namespace {namespace}"
@@ -183,7 +187,7 @@ fn exit(ran: &Ran) -> Exit {
 /// Ends a run: its worker stops between two objects. A run whose worker is gone is ended here.
 pub async fn cancel(app: &App, args: &CancelArgs) -> Result<Done, Failure> {
     let reach = reach(app, &Silent).await?;
-    let shelf = Shelf::of(&args.request, &app.settings.namespace);
+    let shelf = Shelf::of(Book::Restores, &args.request, &app.settings.namespace);
     if entry(app, &args.request, &reach).await?.run.phase == Phase::Finished {
         return Err(Failure::usage(format!("the restore of {} has ended already", args.request)));
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::app::wiring::App;
 use crate::domain::object::ObjectKey;
 use crate::domain::report::{OwnerAction, OwnerReport};
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::restore::pause;
 use crate::engine::retry::persist;
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use super::listing;
-use super::reach::Reach;
 use crate::domain::object::{Manifest, ObjectKey, Resource};
+use crate::engine::gather::listing;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::Scope;
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::look;
 use super::owners::RulesByKind;
-use super::reach::Reach;
 use super::restore_plan::RestorePlan;
 use crate::domain::object::{Json, Manifest, ObjectKey, Resource};
 use crate::domain::rules::Catalog;
 use crate::domain::tool::{Claim, Tool, claims};
-use crate::engine::decide::listing;
+use crate::engine::gather::listing;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{self, Scope};
 

@@ -10,7 +10,6 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use super::draft::is_namespace;
-use super::reach::Reach;
 use super::survey::Survey;
 use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::report::{KindResult, ObjectAction, ObjectReport};
@@ -19,6 +18,7 @@ use crate::domain::rules::{Catalog, KindRules};
 use crate::domain::selection::{ObjectChoice, Selection};
 use crate::engine::gather::collect::{Event, collect};
 use crate::engine::gather::plan::plan;
+use crate::engine::reach::Reach;
 use crate::engine::saved::open::{self, State};
 
 /// Why it cannot be said what is surplus.

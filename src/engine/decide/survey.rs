@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 
 use super::definition::{Definition, definition};
-use super::listing;
-use super::reach::Reach;
 use crate::domain::object::{Json, Manifest, ObjectKey, Resource};
 use crate::engine::clean::rewrite::Volume;
+use crate::engine::gather::listing;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::engine::saved::open::{State, StateEntry};
 use crate::ports::cluster::{Discovery, Error, Reader, Scope, Server};

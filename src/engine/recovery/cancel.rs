@@ -2,11 +2,10 @@
 //!
 //! In: a request's journal · Out: the ended `RestoreRun` · Touches: cluster (read and write), clock
 
-use super::claim::Worker;
-use super::journal::{Desk, Error, Shelf, ask_to_stop, is_silent, read};
 use crate::domain::report::Phase;
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::reach::Reach;
+use crate::engine::journal::{Desk, Error, Shelf, Worker, ask_to_stop, is_silent, read};
+use crate::engine::reach::Reach;
 
 /// Cancels the run of a request and waits until it has ended. `None` where the cluster knows no run.
 ///
@@ -20,13 +19,13 @@ pub async fn cancel(
     (who, me): (&str, Worker),
     is_gone: &(dyn Fn(&Worker) -> bool + Sync),
 ) -> Result<Option<RestoreRun>, Error> {
-    let Some(entry) = read(reach, shelf).await? else { return Ok(None) };
+    let Some(entry) = read::<RestoreRun>(reach, shelf).await? else { return Ok(None) };
     if entry.run.phase == Phase::Finished {
         return Ok(Some(entry.run));
     }
     ask_to_stop(reach, shelf, who).await?;
     loop {
-        let Some(entry) = read(reach, shelf).await? else { return Ok(None) };
+        let Some(entry) = read::<RestoreRun>(reach, shelf).await? else { return Ok(None) };
         if entry.run.phase == Phase::Finished {
             return Ok(Some(entry.run));
         }

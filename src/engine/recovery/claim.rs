@@ -2,45 +2,12 @@
 //!
 //! In: what the cluster knows of the request · Out: `Claim` · Touches: nothing
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::domain::report::Phase;
 use crate::domain::restore_run::RestoreRun;
-
-/// A process that carries out restores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Worker {
-    /// Its machine, as the process itself sees it.
-    pub machine: String,
-    /// Its process number there.
-    pub process: u32,
-    /// What tells it from earlier processes of the same number.
-    pub since: String,
-}
-
-impl fmt::Display for Worker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.process, self.machine)
-    }
-}
+use crate::engine::journal;
 
 /// What the cluster knows of a request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Its last run.
-    pub run: RestoreRun,
-    /// Who works on it, or did.
-    pub worker: Worker,
-    /// When the worker was last heard of, as it said.
-    pub heard: String,
-    /// Who wants it cancelled, and since when.
-    pub cancel: Option<String>,
-    /// Version of the entry.
-    pub version: String,
-}
+pub type Entry = journal::Entry<RestoreRun>;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +52,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::journal::Worker;
 
     fn entry(phase: &str, token: Option<&str>) -> Entry {
         let run = json!({"request": "shop", "digest": "d", "source": "s", "phase": phase, "token": token,

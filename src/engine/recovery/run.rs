@@ -8,16 +8,16 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::{Either, select};
 use jiff::Timestamp;
 
-use super::journal::{Answer, Desk, HEARTBEAT};
 use crate::domain::report::{
     FixupOutcome, FixupReport, ObjectReport, Outcome, OwnerReport, Phase, RestoreReport, WaveReport,
 };
 use crate::domain::restore_run::{News, RestoreRun};
 use crate::engine::decide::gitops::PausePlan;
-use crate::engine::decide::reach::{Progress, Reach};
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::journal::{Answer, Desk, HEARTBEAT};
 use crate::engine::mend::fixup_plan::Fixup;
 use crate::engine::mend::fixups;
+use crate::engine::reach::{Progress, Reach};
 use crate::engine::restore::apply::{self, apply};
 use crate::engine::restore::pause;
 use crate::engine::retry::after;

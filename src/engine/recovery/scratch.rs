@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::drill::LABEL;
 use crate::domain::fixup::Propagation;
 use crate::domain::object::{Gvk, Manifest, Resource};
-use crate::engine::decide::listing;
-use crate::engine::decide::reach::Reach;
+use crate::engine::gather::listing;
+use crate::engine::reach::Reach;
 use crate::engine::retry::{after, persist};
 use crate::ports::cluster::{Error, Place, Scope};
 

@@ -2,12 +2,12 @@
 //!
 //! In: a request, its journal · Out: `Turn`, `Log` · Touches: cluster (read and write), clock
 
-use super::claim::{Ask, Claim, Entry, Worker, claim};
-use super::journal::{self, Desk, Shelf, is_silent};
+use super::claim::{Ask, Claim, Entry, claim};
 use super::run::Log;
 use crate::domain::report::Phase;
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::reach::Reach;
+use crate::engine::journal::{self, Desk, Shelf, Worker, is_silent};
+use crate::engine::reach::Reach;
 use crate::ports::cluster;
 
 /// Why a request cannot be carried out now.

@@ -8,7 +8,7 @@ use super::existing::{Fingerprint, fingerprint};
 use crate::domain::object::{ObjectKey, Resource};
 use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::look;
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 
 /// What the objects of a wave that may be changed say before anything is written, for those that exist.
 ///

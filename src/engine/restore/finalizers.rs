@@ -15,8 +15,8 @@ use crate::domain::duration;
 use crate::domain::fixup::Target;
 use crate::domain::object::{Json, Manifest, ObjectKey, Resource};
 use crate::domain::restore_request::FinalizerRule;
-use crate::engine::decide::listing::targets;
-use crate::engine::decide::reach::Reach;
+use crate::engine::gather::listing::targets;
+use crate::engine::reach::Reach;
 use crate::engine::retry::after;
 use crate::ports::cluster::{Mode, Place};
 

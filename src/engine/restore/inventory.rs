@@ -9,7 +9,7 @@ use crate::domain::object::{Json, Manifest};
 use crate::domain::report::ObjectAction;
 use crate::domain::rules::Catalog;
 use crate::engine::decide::draft::PlannedObject;
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, FIELD_MANAGER, Mode, Patch, Place};
 

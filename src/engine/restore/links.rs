@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::bound::change;
 use crate::domain::object::{Json, Manifest, ObjectKey, Owner, OwnerReference, Resource};
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Mode, Place};
 

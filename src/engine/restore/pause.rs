@@ -12,8 +12,8 @@ use crate::engine::decide::gitops::{self, Asked, OwnerPlan, PausePlan, PlannedOw
 use crate::engine::decide::graph::Graph;
 use crate::engine::decide::hold::{self, Mark};
 use crate::engine::decide::owner_nodes::{self, Node};
-use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{self, Mode, Patch, Place};
 

@@ -13,7 +13,7 @@ use super::window::Pressure;
 use crate::domain::conflict::Existing;
 use crate::domain::object::{Json, Manifest, Resource};
 use crate::domain::report::ObjectAction;
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::{Answer, Patience, after, persist};
 use crate::ports::cluster::{Conflicts, Error, FIELD_MANAGER, Mode, Place};
 

@@ -6,7 +6,7 @@
 
 use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, Manifest, Resource};
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Mode, Place};
 

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use super::recreate::dependents;
 use crate::domain::fixup::Propagation;
 use crate::domain::report::{ObjectAction, ObjectReport, WaveReport};
-use crate::engine::decide::reach::Reach;
 use crate::engine::decide::surplus::{Surplus, Unwanted};
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Place};
 

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use super::readiness::{Readiness, judge};
 use crate::domain::object::{Gvk, Manifest, ObjectKey, Resource};
 use crate::domain::rule::Ready;
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::after;
 
 /// How often an object is read.

@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use crate::domain::object::{Json, Manifest, Resource};
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Mode, Patch, Place};
 

@@ -24,8 +24,8 @@ use crate::domain::report::{ObjectAction, ObjectReport, WaveReport};
 use crate::domain::restore_request::FinalizerRule;
 use crate::engine::decide::draft::PlannedObject;
 use crate::engine::decide::prepare::Prepared;
-use crate::engine::decide::reach::Reach;
 use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::reach::Reach;
 use crate::engine::saved::open::State;
 use crate::ports::cluster::Mode;
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::domain::object::{Json, Manifest, Resource};
 use crate::engine::decide::draft::PlannedObject;
-use crate::engine::decide::listing;
-use crate::engine::decide::reach::Reach;
+use crate::engine::gather::listing;
+use crate::engine::reach::Reach;
 use crate::ports::cluster::{Error, Scope};
 
 /// Words of the API server before the name of a webhook that it could not call.

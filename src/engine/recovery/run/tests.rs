@@ -6,9 +6,9 @@ use super::*;
 use crate::adapters::memory::fault::{Effect, Fault, Verb};
 use crate::domain::object::Json;
 use crate::domain::report::ObjectAction;
+use crate::engine::journal::{self, Book, Shelf, Worker};
 use crate::engine::recovery::cancel::cancel;
-use crate::engine::recovery::claim::{Ask, Worker};
-use crate::engine::recovery::journal::{self, Shelf};
+use crate::engine::recovery::claim::Ask;
 use crate::engine::recovery::turn::{Turn, begin, turn};
 use crate::engine::restore::apply::tests::{ONLY_SHOP, World, lose_shop, request, shown, with_shop};
 
@@ -17,7 +17,7 @@ pub fn worker(process: u32) -> Worker {
 }
 
 pub fn shelf() -> Shelf {
-    Shelf::of("mend", "backstay")
+    Shelf::of(Book::Restores, "mend", "backstay")
 }
 
 /// A definition that never becomes established keeps a restore waiting for a minute.

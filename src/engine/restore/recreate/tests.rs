@@ -12,7 +12,7 @@ use crate::domain::fixup::Propagation;
 use crate::domain::object::{Manifest, Resource};
 use crate::domain::report::ObjectAction;
 use crate::engine::clean::hide::Marks;
-use crate::engine::decide::reach::Reach;
+use crate::engine::reach::Reach;
 use crate::engine::restore::apply::apply;
 use crate::engine::restore::apply::tests::{ONLY_SHOP, World, shown, with_shop};
 use crate::engine::restore::preview::preview;

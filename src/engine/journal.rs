@@ -1,18 +1,22 @@
-//! The state of restores, kept in the cluster itself: one `ConfigMap` for each request in Backstay's namespace.
+//! The state of work that must not be forgotten, kept in the cluster itself: one `ConfigMap` for each restore request and for
+//! each policy with hooks in Backstay's namespace. One process at a time writes an entry.
 //!
-//! In: `RestoreRun` · Out: `Entry`, `Answer` · Touches: cluster (read and write), clock
+//! In: a run · Out: `Entry`, `Answer` · Touches: cluster (read and write), clock
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::claim::{Entry, Worker};
+use super::reach::Reach;
+use super::retry::persist;
 use crate::domain::object::{Gvk, Json, Manifest, Resource};
-use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::listing;
-use crate::engine::decide::reach::Reach;
-use crate::engine::retry::persist;
-use crate::ports::cluster::{self, Mode, Patch, Place, Scope};
+use crate::ports::cluster::{self, ListRequest, Mode, Patch, Place, Scope};
+
+/// Entries of a list that are read at once.
+const PAGE: u32 = 500;
 
 /// Label of everything that belongs to the journal; it stays out of backups.
 pub const LABEL: &str = "backstay.dev/journal";
@@ -33,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The cluster does not let it be read or written.
-    #[error("cannot use the journal of the restore, ConfigMap {place}")]
+    #[error("cannot use the journal, ConfigMap {place}")]
     Cluster {
         /// Namespace and name.
         place: String,
@@ -41,26 +45,74 @@ pub enum Error {
         source: cluster::Error,
     },
     /// Somebody else changed it.
-    #[error(
-        "cannot read the journal of the restore, ConfigMap {0}: it was changed by hand; delete it to start anew"
-    )]
+    #[error("cannot read the journal, ConfigMap {0}: it was changed by hand; delete it to start anew")]
     Garbled(String),
     /// Somebody else was faster.
-    #[error("cannot begin: another process has just taken the request over")]
+    #[error("cannot begin: another process has just taken the work over")]
     Raced,
 }
 
-/// Where the journal of one request is.
+/// A process at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// Its machine, as the process itself sees it.
+    pub machine: String,
+    /// Its process number there.
+    pub process: u32,
+    /// What tells it from earlier processes of the same number.
+    pub since: String,
+}
+
+impl fmt::Display for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.process, self.machine)
+    }
+}
+
+/// What the cluster knows of a piece of work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<T> {
+    /// Its last run.
+    pub run: T,
+    /// Who works on it, or did.
+    pub worker: Worker,
+    /// When the worker was last heard of, as it said.
+    pub heard: String,
+    /// Who wants it cancelled, and since when.
+    pub cancel: Option<String>,
+    /// Version of the entry.
+    pub version: String,
+}
+
+/// What is written about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Book {
+    /// Restores, by the names of their requests.
+    Restores,
+}
+
+impl Book {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Restores => "restore",
+        }
+    }
+}
+
+/// Where the journal of one piece of work is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shelf {
     namespace: String,
     name: String,
+    book: Book,
 }
 
 impl Shelf {
-    /// The shelf of a request in Backstay's namespace.
-    pub fn of(request: &str, namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: format!("backstay-restore-{request}") }
+    /// The shelf of a request or policy in Backstay's namespace.
+    pub fn of(book: Book, name: &str, namespace: &str) -> Self {
+        let name = format!("backstay-{}-{name}", book.word());
+        Self { namespace: namespace.to_owned(), name, book }
     }
 
     fn place(&self) -> Place<'_> {
@@ -72,26 +124,35 @@ impl Shelf {
     }
 }
 
-/// Reads what the cluster knows of a request; `None` where it knows nothing.
+/// Reads what the cluster knows of a piece of work; `None` where it knows nothing.
 ///
 /// # Errors
 /// [`Error::Cluster`] and [`Error::Garbled`].
-pub async fn read(reach: &Reach<'_>, shelf: &Shelf) -> Result<Option<Entry>, Error> {
+pub async fn read<T: DeserializeOwned>(reach: &Reach<'_>, shelf: &Shelf) -> Result<Option<Entry<T>>, Error> {
     let call = async || reach.reader.get(&config_maps(), Some(&shelf.namespace), &shelf.name).await;
     let found = persist(reach.clock, reach.patience, call).await.result.map_err(|e| shelf.failed(e))?;
     found.map(|map| entry(&map)).transpose()
 }
 
-/// Every request the cluster knows of, sorted by name.
+/// Everything of a book that the cluster knows of, sorted by the names of its entries.
 ///
 /// # Errors
 /// [`Error::Cluster`]; an entry that cannot be read is an error of its own among the results.
-pub async fn all(reach: &Reach<'_>, namespace: &str) -> Result<Vec<Result<Entry, Error>>, Error> {
-    let scope = Scope::Namespace(namespace.to_owned());
-    let mut found = Vec::new();
-    let take = |map: Manifest| found.push(map);
-    let listed = listing::each(reach.reader, &config_maps(), &scope, &format!("{LABEL}=restore"), take).await;
-    listed.map_err(|source| Error::Cluster { place: format!("{namespace}/*"), source })?;
+pub async fn all<T: DeserializeOwned>(
+    reach: &Reach<'_>,
+    book: Book,
+    namespace: &str,
+) -> Result<Vec<Result<Entry<T>, Error>>, Error> {
+    let labels = format!("{LABEL}={}", book.word());
+    let first = ListRequest { labels, ..ListRequest::new(Scope::Namespace(namespace.to_owned()), PAGE) };
+    let (mut found, mut next) = (Vec::new(), Some(first));
+    while let Some(request) = next {
+        let call = async || reach.reader.list(&config_maps(), &request).await;
+        let page = persist(reach.clock, reach.patience, call).await.result;
+        let page = page.map_err(|source| Error::Cluster { place: format!("{namespace}/*"), source })?;
+        found.extend(page.objects);
+        next = page.next.map(|token| ListRequest { token: Some(token), ..request });
+    }
     found.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(found.iter().map(entry).collect())
 }
@@ -102,13 +163,17 @@ pub async fn all(reach: &Reach<'_>, namespace: &str) -> Result<Vec<Result<Entry,
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn is_silent(reach: &Reach<'_>, shelf: &Shelf, seen: &Entry) -> Result<bool, Error> {
+pub async fn is_silent<T: DeserializeOwned>(
+    reach: &Reach<'_>,
+    shelf: &Shelf,
+    seen: &Entry<T>,
+) -> Result<bool, Error> {
     reach.progress.waiting(&format!("a sign of life of {}", seen.worker));
     let mut waited = Duration::ZERO;
     while waited < LEASE {
         reach.clock.sleep(LOOK).await;
         waited += LOOK;
-        match read(reach, shelf).await? {
+        match read::<T>(reach, shelf).await? {
             Some(now) if now.version == seen.version => {}
             Some(_) => return Ok(false),
             None => return Ok(true),
@@ -117,7 +182,7 @@ pub async fn is_silent(reach: &Reach<'_>, shelf: &Shelf, seen: &Entry) -> Result
     Ok(true)
 }
 
-/// Asks the worker of a request to stop.
+/// Asks the worker of an entry to stop.
 ///
 /// # Errors
 /// [`Error::Cluster`].
@@ -134,11 +199,11 @@ pub enum Answer {
     Noted,
     /// It was written, and somebody wants the run to stop.
     Cancel(String),
-    /// Somebody else works on the request now; nothing was written.
+    /// Somebody else works on it now; nothing was written.
     TakenOver,
 }
 
-/// One process at work on one request.
+/// One process at work on one entry.
 #[derive(Clone, Debug)]
 pub struct Desk {
     shelf: Shelf,
@@ -152,12 +217,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::Raced`] and [`Error::Cluster`].
-    pub async fn take(
+    pub async fn take<T: Serialize>(
         reach: &Reach<'_>,
         shelf: Shelf,
         worker: Worker,
-        before: Option<&Entry>,
-        run: &RestoreRun,
+        before: Option<&Entry<T>>,
+        run: &T,
     ) -> Result<Self, Error> {
         let desk = Self { shelf, worker };
         let made = match before {
@@ -174,7 +239,7 @@ impl Desk {
         }
     }
 
-    async fn create(&self, reach: &Reach<'_>, run: &RestoreRun) -> Result<(), cluster::Error> {
+    async fn create<T: Serialize>(&self, reach: &Reach<'_>, run: &T) -> Result<(), cluster::Error> {
         let object = manifest(self.content(reach, run, None))?;
         let kind = config_maps();
         match reach.writer.create(&kind, &object, Mode::Real).await {
@@ -190,7 +255,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::Cluster`]. The run may go on: it is idempotent with or without its journal.
-    pub async fn note(&self, reach: &Reach<'_>, run: &RestoreRun) -> Result<Answer, Error> {
+    pub async fn note<T: Serialize>(&self, reach: &Reach<'_>, run: &T) -> Result<Answer, Error> {
         let patch = Patch::Json(vec![
             json!({"op": "test", "path": "/data/worker", "value": text(&self.worker)}),
             json!({"op": "replace", "path": "/data/heard", "value": reach.clock.now().to_string()}),
@@ -203,7 +268,7 @@ impl Desk {
             Err(cluster::Error::NotFound(_)) => {
                 self.create(reach, run).await.map(|()| Answer::Noted).map_err(|e| self.shelf.failed(e))
             }
-            Err(error @ cluster::Error::Invalid(_)) => match read(reach, &self.shelf).await? {
+            Err(error @ cluster::Error::Invalid(_)) => match read::<Json>(reach, &self.shelf).await? {
                 Some(entry) if entry.worker != self.worker => Ok(Answer::TakenOver),
                 _ => Err(self.shelf.failed(error)),
             },
@@ -215,7 +280,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::Cluster`].
-    pub async fn close(&self, reach: &Reach<'_>, run: &RestoreRun) -> Result<(), Error> {
+    pub async fn close<T: Serialize>(&self, reach: &Reach<'_>, run: &T) -> Result<(), Error> {
         let mut last = self.note(reach, run).await;
         let mut tries = 1;
         while last.is_err() && tries < 5 {
@@ -226,15 +291,15 @@ impl Desk {
         last.map(drop)
     }
 
-    fn content(&self, reach: &Reach<'_>, run: &RestoreRun, version: Option<&str>) -> Json {
-        let Shelf { namespace, name } = &self.shelf;
+    fn content<T: Serialize>(&self, reach: &Reach<'_>, run: &T, version: Option<&str>) -> Json {
+        let Shelf { namespace, name, book } = &self.shelf;
         let mut tree = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "labels": {LABEL: "restore", "app.kubernetes.io/managed-by": "backstay"},
+                "labels": {LABEL: book.word(), "app.kubernetes.io/managed-by": "backstay"},
                 "annotations": {CANCEL: null},
             },
             "data": {"worker": text(&self.worker), "heard": reach.clock.now().to_string(), "run": text(run)},
@@ -259,7 +324,7 @@ async fn make_namespace(reach: &Reach<'_>, name: &str) -> Result<(), cluster::Er
     }
 }
 
-fn entry(map: &Manifest) -> Result<Entry, Error> {
+fn entry<T: DeserializeOwned>(map: &Manifest) -> Result<Entry<T>, Error> {
     let data = |key: &str| map.at(&format!("/data/{key}")).and_then(Json::as_str);
     let read = || {
         Some(Entry {

@@ -1,4 +1,4 @@
-//! The doors a restore goes through, how hard it knocks, and where it says how far it is.
+//! The doors of a cluster that is written to, how hard to knock, and where it is told how far the work is.
 //!
 //! In: ports · Out: `Reach` · Touches: nothing
 
