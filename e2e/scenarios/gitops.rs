@@ -177,7 +177,8 @@ fn reverting(sandbox: &Sandbox, then: impl FnOnce()) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ends.load(Ordering::SeqCst) {
-                if kustomization(sandbox, "apps")["spec"]["suspend"] != true && replicas(sandbox) != 1 {
+                // In this order: whoever sees the restored Deployment also sees that its owner was paused before.
+                if replicas(sandbox) != 1 && kustomization(sandbox, "apps")["spec"]["suspend"] != true {
                     scale(sandbox, 1);
                 }
                 std::thread::sleep(Duration::from_millis(200));
