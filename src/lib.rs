@@ -18,6 +18,8 @@ pub mod domain {
     pub mod schedule; // when a policy runs
     pub mod selection; // which objects are meant
     pub mod hook; // what runs around a backup or restore
+    pub mod hook_template; // the same with parameters
+    pub mod hook_report; // and what came of it
     pub mod policy; // what is wanted saved
     pub mod ignore; // what stays out of its mirror
     pub mod location; // where snapshots go
@@ -33,6 +35,7 @@ pub mod domain {
     pub mod rules; // all of it, compiled
     pub mod related; // which cluster-scoped objects come along
     pub mod document; // one document of a policy repository
+    pub mod hook_library; // hook templates that are built in
     pub mod schema; // how a document may look
     pub mod reference; // the same for people
     pub mod mention; // old names that still stand

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::CatalogSpec;
-use super::hook::HookTemplateSpec;
+use super::hook_template::HookTemplateSpec;
 use super::location::LocationSpec;
 use super::policy::PolicySpec;
 use super::restore_request::RestoreSpec;

@@ -1,73 +1,42 @@
 //! What runs around a backup or a restore: hooks, read and checked here, carried out later.
 //!
-//! In: YAML through serde · Out: `HookUse`, `HookSpec` · Touches: nothing
+//! In: YAML through serde · Out: `HookSpec` · Touches: nothing
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
-use super::field::{FieldError, closest};
+use super::field::FieldError;
 use super::labels::LabelSelector;
-use super::path::escape;
+use super::object::Json;
 use super::pattern::NameMatcher;
 
-/// A hook of a policy or restore: a `HookTemplate` by name, or one written in place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HookUse {
-    /// Name of the hook in reports.
-    pub name: String,
-    /// Name of a `HookTemplate`. Exactly one of `template` and `hook`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    /// Values for the template's parameters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parameters: BTreeMap<String, String>,
-    /// The hook itself. Exactly one of `template` and `hook`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hook: Option<HookSpec>,
-}
+/// How long an attempt may take where nothing else is said.
+const SHORT: time::Duration = time::Duration::from_secs(30);
 
-/// A reusable hook with parameters: the `HookTemplate` document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HookTemplateSpec {
-    /// Parameters, used in texts of the hook as `$(name)`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<HookParameter>,
-    /// The hook.
-    pub hook: HookSpec,
-}
+/// The same for what starts or ends pods.
+const LONG: time::Duration = time::Duration::from_mins(10);
 
-/// One parameter of a template.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HookParameter {
-    /// Name, as in `$(name)`.
-    pub name: String,
-    /// Value when a use gives none. Absent: a value is required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
-    /// One line for the reader.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
-/// What runs, when and where. Exactly one of `exec`, `job`, `scale` and `http`.
+/// What runs, when and where. Exactly one of `exec`, `job`, `scale`, `http` and `init`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HookSpec {
     /// When it runs.
     pub when: HookWhen,
-    /// What it runs for. Default: Pod.
-    #[serde(default)]
-    pub scope: HookScope,
-    /// Namespaces by name or glob. Absent: those of the run.
+    /// What it runs for. Default: Pod for `exec` and `init`, Workload for `scale`, Run for `job` and `http`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<HookScope>,
+    /// Namespaces by name or glob; of a restore by their new names. Absent: those of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
-    /// Pods or workloads by label.
+    /// Namespaces that are left out, by name or glob.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_namespaces: Vec<String>,
+    /// Pods, workloads or namespaces by label, as the scope says. Absent: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_selector: Option<LabelSelector>,
     /// A command in a container.
@@ -82,19 +51,27 @@ pub struct HookSpec {
     /// An HTTP request that must answer 2xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpHook>,
+    /// Containers that run in restored pods before their own containers start. Only with `when: PostRestore`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitHook>,
+    /// What a pod is waited for before a command runs in it. Default: of a backup nothing, a pod that does not run is a failure;
+    /// of a restore `{until: Running, timeout: 5m}`. Only with `exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<PodWait>,
     /// Lower runs first; equal weights in order of name. Default: 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub weight: i32,
-    /// Ends the hook after this long. Default: 30s.
+    /// Ends one attempt on one target after this long. Default: 30s; 10m for `job` and `scale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// What a failure means for the run. Default: Fail.
+    /// What a failure means for the run. Default: Fail. A hook that fails before a restore writes anything ends the restore;
+    /// everywhere else the run goes on and is Partial.
     #[serde(default)]
     pub on_error: OnError,
     /// Further attempts after a failure. Default: 0.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub retries: u32,
-    /// Makes it a failure when nothing matched. Default: false, reported as a warning.
+    /// Makes it a failure when nothing matched. Default: false: it is reported as a warning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
 }
@@ -110,7 +87,7 @@ fn is_zero_u32(n: &u32) -> bool {
 }
 
 /// When a hook runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum HookWhen {
     /// Before objects are read.
     PreBackup,
@@ -118,21 +95,31 @@ pub enum HookWhen {
     PostBackup,
     /// Before objects are written.
     PreRestore,
-    /// After objects were written.
+    /// After objects were written and fixups ran.
     PostRestore,
 }
 
+impl fmt::Display for HookWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PreBackup => "before the backup",
+            Self::PostBackup => "after the backup",
+            Self::PreRestore => "before the restore",
+            Self::PostRestore => "after the restore",
+        })
+    }
+}
+
 /// What a hook runs for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum HookScope {
     /// Once for the run.
     Run,
     /// Once for each namespace.
     Namespace,
-    /// Once for each workload, in one of its pods.
+    /// Once for each Deployment, StatefulSet and DaemonSet, in one of its running pods.
     Workload,
-    /// Once for each pod.
-    #[default]
+    /// Once for each pod that has not ended.
     Pod,
 }
 
@@ -150,7 +137,8 @@ pub enum OnError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExecHook {
-    /// Container. Absent: the pod's default container, never a known sidecar.
+    /// Container. Absent: the one that annotation `kubectl.kubernetes.io/default-container` names, else the only one that is
+    /// no known sidecar, else the first, with a note in the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// Program and arguments; no shell unless one is named.
@@ -158,7 +146,7 @@ pub struct ExecHook {
     pub command: Vec<String>,
 }
 
-/// A Job that must succeed.
+/// A Job that must succeed. It has one pod, is deleted afterwards, and stays out of backups.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobHook {
@@ -167,20 +155,27 @@ pub struct JobHook {
     /// Program and arguments.
     #[schemars(length(min = 1))]
     pub command: Vec<String>,
+    /// Namespace of the Job under the scope Run. Default: Backstay's own. Under the scope Namespace it is made in each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Service account. Default: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
+    /// Secret of the same namespace whose keys become environment variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_from_secret: Option<String>,
 }
 
-/// Scales the matched workloads.
+/// Scales workloads down before, and back to what they were after the run, also after a crash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScaleHook {
-    /// Replicas while the run lasts.
+    /// Replicas while the run lasts. Default: 0.
+    #[serde(default)]
     pub replicas: u32,
 }
 
-/// An HTTP request.
+/// An HTTP request that must be answered with 2xx.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpHook {
@@ -188,102 +183,100 @@ pub struct HttpHook {
     pub url: String,
     /// Method. Default: POST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
+    pub method: Option<HttpMethod>,
+    /// Headers by name. They never appear in reports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Body of the request. Absent: empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
-impl HookUse {
-    /// Everything that is wrong with it, but for the template it names.
-    pub fn check(&self) -> Vec<FieldError> {
-        match (&self.template, &self.hook) {
-            (None, Some(hook)) => {
-                let mut errors: Vec<_> = hook.check().into_iter().map(|e| e.under("/hook")).collect();
-                if !self.parameters.is_empty() {
-                    errors.push(FieldError::new("/parameters", "only a `template` has parameters"));
-                }
-                errors
-            }
-            (Some(_), None) => Vec::new(),
-            _ => vec![FieldError::new("", "a hook needs exactly one of `template` and `hook`")],
-        }
-    }
-
-    /// What is wrong with the parameters for this template: unknown ones, missing ones.
-    pub fn check_parameters(&self, template: &HookTemplateSpec) -> Vec<FieldError> {
-        let known: BTreeSet<&str> = template.parameters.iter().map(|p| p.name.as_str()).collect();
-        let unknown = self.parameters.keys().filter(|name| !known.contains(name.as_str())).map(|name| {
-            let at = format!("/parameters/{}", escape(name));
-            let error = FieldError::new(at, format!("the template has no parameter `{name}`"));
-            match closest(name, known.iter().copied()) {
-                Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error,
-            }
-        });
-        let missing = template.parameters.iter().filter(|p| p.default.is_none());
-        let missing = missing.filter(|p| !self.parameters.contains_key(&p.name)).map(|p| {
-            FieldError::new("/parameters", format!("the template needs the parameter `{}`", p.name))
-        });
-        unknown.chain(missing).collect()
-    }
+/// How an HTTP hook asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// GET.
+    Get,
+    /// POST.
+    #[default]
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
 }
 
-/// Everything that is wrong with a list of hooks.
-pub fn check_uses(hooks: &[HookUse]) -> Vec<FieldError> {
-    let mut seen = BTreeSet::new();
-    let mut errors = Vec::new();
-    for (index, hook) in hooks.iter().enumerate() {
-        errors.extend(hook.check().into_iter().map(|e| e.under(&format!("/{index}"))));
-        if !seen.insert(&hook.name) {
-            errors.push(FieldError::new(
-                format!("/{index}/name"),
-                format!("there are two hooks `{}`", hook.name),
-            ));
-        }
-    }
-    errors
+/// Containers that run first in restored pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InitHook {
+    /// Init containers as in a pod, each with `name`, `image` and `command`; they come before those the pod has.
+    #[schemars(length(min = 1))]
+    pub containers: Vec<serde_json::Map<String, Json>>,
 }
 
-impl HookTemplateSpec {
-    /// Everything that is wrong with it.
-    pub fn check(&self) -> Vec<FieldError> {
-        let mut errors: Vec<_> = self.hook.check().into_iter().map(|e| e.under("/hook")).collect();
-        let mut known = BTreeSet::new();
-        for (index, parameter) in self.parameters.iter().enumerate() {
-            if !known.insert(parameter.name.as_str()) {
-                let message = format!("there are two parameters `{}`", parameter.name);
-                errors.push(FieldError::new(format!("/parameters/{index}/name"), message));
-            }
-        }
-        for (pointer, text) in self.hook.texts() {
-            for name in uses(text).filter(|name| !known.contains(name)) {
-                let message = format!("`$({name})` is no parameter of the template");
-                errors.push(FieldError::new(format!("/hook{pointer}"), message));
-            }
-        }
-        errors
-    }
+/// What a pod is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodWait {
+    /// What is waited for.
+    pub until: PodState,
+    /// How long.
+    pub timeout: Duration,
 }
 
-/// The names of the parameters a text uses: `a` and `b` in `$(a)-$(b)`.
-fn uses(text: &str) -> impl Iterator<Item = &str> {
-    text.split("$(").skip(1).filter_map(|rest| rest.split_once(')').map(|(name, _)| name)).filter(|name| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    })
+/// How far a pod has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PodState {
+    /// The container runs.
+    Running,
+    /// The pod is Ready.
+    Ready,
 }
 
 impl HookSpec {
+    /// What it runs for.
+    pub fn scope(&self) -> HookScope {
+        let usual = match (&self.scale, &self.exec, &self.init) {
+            (Some(_), _, _) => HookScope::Workload,
+            (None, Some(_), _) | (None, None, Some(_)) => HookScope::Pod,
+            (None, None, None) => HookScope::Run,
+        };
+        self.scope.unwrap_or(usual)
+    }
+
+    /// How long one attempt may take.
+    pub fn timeout(&self) -> time::Duration {
+        let usual = if self.job.is_some() || self.scale.is_some() { LONG } else { SHORT };
+        self.timeout.map_or(usual, Duration::as_std)
+    }
+
     /// Everything that is wrong with it.
     pub fn check(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let given = [self.exec.is_some(), self.job.is_some(), self.scale.is_some(), self.http.is_some()];
+        let given = [
+            self.exec.is_some(),
+            self.job.is_some(),
+            self.scale.is_some(),
+            self.http.is_some(),
+            self.init.is_some(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
-            errors.push(FieldError::new("", "a hook needs exactly one of `exec`, `job`, `scale` and `http`"));
+            let message = "a hook needs exactly one of `exec`, `job`, `scale`, `http` and `init`";
+            errors.push(FieldError::new("", message));
+        } else if let Some(message) = self.misplaced() {
+            errors.push(message);
         }
-        if self.exec.is_some() && matches!(self.scope, HookScope::Run | HookScope::Namespace) {
-            errors.push(FieldError::new("/scope", "`exec` needs the scope `Pod` or `Workload`"));
-        }
-        for (index, text) in self.namespaces.iter().enumerate() {
-            if let Err(error) = NameMatcher::new(std::slice::from_ref(text)) {
-                errors.push(FieldError::new(format!("/namespaces/{index}"), error));
+        for (field, names) in
+            [("/namespaces", &self.namespaces), ("/excludeNamespaces", &self.exclude_namespaces)]
+        {
+            for (index, text) in names.iter().enumerate() {
+                if let Err(error) = NameMatcher::new(std::slice::from_ref(text)) {
+                    errors.push(FieldError::new(format!("{field}/{index}"), error));
+                }
             }
         }
         let labels = self.label_selector.iter().flat_map(LabelSelector::check);
@@ -291,31 +284,62 @@ impl HookSpec {
         if self.timeout.is_some_and(|t| t.as_seconds() == 0) {
             errors.push(FieldError::new("/timeout", "a timeout must be longer than 0s"));
         }
-        if self
-            .http
-            .as_ref()
-            .is_some_and(|http| !http.url.starts_with("http://") && !http.url.starts_with("https://"))
+        if let Some(http) = &self.http
+            && !http.url.starts_with("http://")
+            && !http.url.starts_with("https://")
         {
             errors.push(FieldError::new("/http/url", "the address must begin with `http://` or `https://`"));
         }
+        errors.extend(self.init.iter().flat_map(InitHook::check));
         errors
     }
 
-    /// Every text in which parameters are replaced, with its pointer.
-    pub fn texts(&self) -> Vec<(String, &str)> {
-        let exec = self.exec.iter().flat_map(|exec| {
-            let container = exec.container.iter().map(|text| ("/exec/container".to_owned(), text.as_str()));
-            container.chain(numbered("/exec/command", &exec.command))
-        });
-        let job = self.job.iter().flat_map(|job| {
-            let image = [("/job/image".to_owned(), job.image.as_str())];
-            image.into_iter().chain(numbered("/job/command", &job.command))
-        });
-        let http = self.http.iter().map(|http| ("/http/url".to_owned(), http.url.as_str()));
-        numbered("/namespaces", &self.namespaces).chain(exec).chain(job).chain(http).collect()
+    /// What stands where it has no meaning.
+    fn misplaced(&self) -> Option<FieldError> {
+        let scope = self.scope();
+        let wrong = |field: &str, text: &str| Some(FieldError::new(field, text));
+        if self.exec.is_some() && matches!(scope, HookScope::Run | HookScope::Namespace) {
+            return wrong("/scope", "`exec` needs the scope `Pod` or `Workload`");
+        }
+        if self.init.is_some() && scope != HookScope::Pod {
+            return wrong("/scope", "`init` needs the scope `Pod`");
+        }
+        if self.scale.is_some() && scope != HookScope::Workload {
+            return wrong("/scope", "`scale` needs the scope `Workload`");
+        }
+        if (self.job.is_some() || self.http.is_some())
+            && !matches!(scope, HookScope::Run | HookScope::Namespace)
+        {
+            return wrong("/scope", "`job` and `http` need the scope `Run` or `Namespace`");
+        }
+        if self.init.is_some() && self.when != HookWhen::PostRestore {
+            return wrong("/when", "`init` needs `when: PostRestore`: it changes pods that come back");
+        }
+        if self.scale.is_some() && matches!(self.when, HookWhen::PostBackup | HookWhen::PostRestore) {
+            return wrong("/when", "`scale` stands before the run; afterwards it scales back by itself");
+        }
+        if self.wait.is_some() && self.exec.is_none() {
+            return wrong("/wait", "only `exec` waits for pods");
+        }
+        let places = !self.namespaces.is_empty() || self.label_selector.is_some();
+        if scope == HookScope::Run && places {
+            return wrong("/scope", "under the scope `Run` there are no namespaces and labels to choose by");
+        }
+        None
     }
 }
 
-fn numbered<'a>(at: &'static str, texts: &'a [String]) -> impl Iterator<Item = (String, &'a str)> {
-    texts.iter().enumerate().map(move |(index, text)| (format!("{at}/{index}"), text.as_str()))
+impl InitHook {
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for (index, container) in self.containers.iter().enumerate() {
+            for field in ["name", "image", "command"] {
+                if !container.contains_key(field) {
+                    let message = format!("an init container needs `{field}`");
+                    errors.push(FieldError::new(format!("/init/containers/{index}"), message));
+                }
+            }
+        }
+        errors
+    }
 }

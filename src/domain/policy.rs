@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
 use super::field::FieldError;
-use super::hook::{HookUse, check_uses};
+use super::hook::HookWhen;
+use super::hook_template::{HookUse, check_uses};
 use super::path::FieldPath;
 use super::pattern::KindMatcher;
 use super::retention::Retention;
@@ -43,7 +44,7 @@ pub struct PolicySpec {
     /// Names of the locations every snapshot goes to, at least one.
     #[schemars(length(min = 1))]
     pub locations: Vec<String>,
-    /// Hooks around the run, by name or in place. Until hooks are carried out, a policy with hooks is refused by `backup`.
+    /// What runs before objects are read (`PreBackup`) and after (`PostBackup`): templates by name, or hooks written in place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
     /// Which snapshots are kept. Absent: all of them.
@@ -59,6 +60,9 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
 }
+
+/// When hooks of a policy run.
+pub const BACKUP: [HookWhen; 2] = [HookWhen::PreBackup, HookWhen::PostBackup];
 
 /// What the mirror leaves out or takes in, besides what the catalog says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,7 +118,7 @@ impl PolicySpec {
                     .push(FieldError::new(format!("/locations/{index}"), format!("`{name}` is named twice")));
             }
         }
-        errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
+        errors.extend(check_uses(&self.hooks, BACKUP).into_iter().map(|e| e.under("/hooks")));
         let retention = self.retention.iter().flat_map(Retention::check);
         errors.extend(retention.map(|e| e.under("/retention")));
         errors.extend(self.mirror.check().into_iter().map(|e| e.under("/mirror")));

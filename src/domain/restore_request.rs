@@ -11,7 +11,8 @@ use super::conflict::{Existing, ExistingFor};
 use super::duration::Duration;
 use super::field::{FieldError, closest};
 use super::fixup::{FixupSpec, Target};
-use super::hook::{HookUse, check_uses};
+use super::hook::HookWhen;
+use super::hook_template::{HookUse, check_uses};
 use super::identity::SnapshotId;
 use super::owners::Owners;
 use super::path::escape;
@@ -79,13 +80,17 @@ pub struct RestoreSpec {
     /// on objects that go home, and owners that may revert the restore are named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owners: Option<Owners>,
-    /// Hooks around the run. Until hooks are carried out, a request with hooks is refused.
+    /// What runs before objects are written (`PreRestore`) and after the fixups (`PostRestore`): templates by name, or hooks
+    /// written in place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
     /// What is mended after the waves, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupSpec>,
 }
+
+/// When hooks of a request run.
+pub const RESTORE: [HookWhen; 2] = [HookWhen::PreRestore, HookWhen::PostRestore];
 
 /// How long a restore waits until what a wave brought is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -216,7 +221,7 @@ impl RestoreSpec {
         }
         errors.extend(check_kinds("/restoreStatusOf", &self.restore_status_of));
         errors.extend(self.check_transforms().into_iter().map(|e| e.under("/transforms")));
-        errors.extend(check_uses(&self.hooks).into_iter().map(|e| e.under("/hooks")));
+        errors.extend(check_uses(&self.hooks, RESTORE).into_iter().map(|e| e.under("/hooks")));
         let mut seen = BTreeSet::new();
         for (index, fixup) in self.fixups.iter().enumerate() {
             let at = format!("/fixups/{index}");

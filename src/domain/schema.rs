@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::catalog::CatalogSpec;
 use super::document::{API_VERSION, Metadata};
-use super::hook::HookTemplateSpec;
+use super::hook_template::HookTemplateSpec;
 use super::location::LocationSpec;
 use super::object::{Json, JsonMap};
 use super::policy::PolicySpec;

@@ -12,12 +12,14 @@ use super::documents::{Found, documents};
 use super::repository::Repository;
 use crate::domain::document::{Document, PolicySet};
 use crate::domain::field::{FieldError, closest};
-use crate::domain::hook::{HookTemplateSpec, HookUse};
+use crate::domain::hook::HookWhen;
+use crate::domain::hook_library;
+use crate::domain::hook_template::{HookTemplateSpec, HookUse, out_of_place};
 use crate::domain::location::{AccessMode, LocationSpec};
 use crate::domain::object::Json;
-use crate::domain::policy::PolicySpec;
+use crate::domain::policy::{BACKUP, PolicySpec};
 use crate::domain::problem::Problem;
-use crate::domain::restore_request::RestoreSpec;
+use crate::domain::restore_request::{RESTORE, RestoreSpec};
 use crate::domain::rules::Catalog;
 use crate::engine::seal::age::{Identities, Recipients};
 
@@ -157,7 +159,7 @@ impl<'a> Desk<'a> {
                 Some(_) => {}
             }
         }
-        errors.extend(self.hooks(&policy.hooks));
+        errors.extend(self.hooks(&policy.hooks, BACKUP));
         errors
     }
 
@@ -185,26 +187,37 @@ impl<'a> Desk<'a> {
             }
             Some(_) => {}
         }
-        errors.extend(self.hooks(&restore.hooks));
+        errors.extend(self.hooks(&restore.hooks, RESTORE));
         errors
     }
 
-    fn hooks(&self, hooks: &[HookUse]) -> Vec<FieldError> {
+    /// What is wrong with how templates are used, those of the repository and the built-in ones.
+    fn hooks(&self, hooks: &[HookUse], around: [HookWhen; 2]) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for (index, hook) in hooks.iter().enumerate() {
             let Some(name) = &hook.template else { continue };
             let at = format!("/hooks/{index}");
-            match self.spec_of("HookTemplate", name) {
-                None => errors.push(self.absent(&(at + "/template"), "HookTemplate", name)),
-                Some(spec) => {
-                    if let Ok(template) = serde_json::from_value(spec.clone()) {
-                        let found = hook.check_parameters(&template);
-                        errors.extend(found.into_iter().map(|error| error.under(&at)));
-                    }
-                }
-            }
+            let own = self.spec_of("HookTemplate", name);
+            // One that cannot be read has an error of its own.
+            let own = own.map(|spec| serde_json::from_value::<HookTemplateSpec>(spec.clone()).ok());
+            let Some(found) = own.or_else(|| hook_library::all().get(name).cloned().map(Some)) else {
+                errors.push(self.absent_template(&(at + "/template"), name));
+                continue;
+            };
+            let Some(template) = found else { continue };
+            let late = out_of_place(template.hook.when, around);
+            errors.extend(late.map(|message| FieldError::new(format!("{at}/template"), message)));
+            errors.extend(hook.check_template(&template).into_iter().map(|error| error.under(&at)));
         }
         errors
+    }
+
+    fn absent_template(&self, pointer: &str, name: &str) -> FieldError {
+        let error = self.absent(pointer, "HookTemplate", name);
+        match closest(name, hook_library::all().keys().map(String::as_str)) {
+            Some(near) if error.help.is_none() => error.help(format!("did you mean the built-in `{near}`?")),
+            _ => error,
+        }
     }
 
     /// The catalogs are checked together with the built-in one, which they add to, and requests against all of it.
