@@ -50,6 +50,8 @@ pub mod ports {
     pub mod bucket; // object storage
     pub mod clock; // time and chance
     pub mod cluster; // an API server
+    pub mod exec; // containers
+    pub mod http; // services that hooks ask
     pub mod git; // Git repositories
 }
 
@@ -80,6 +82,25 @@ pub mod engine {
         pub mod plan; // decides what is listed
         pub mod fetch; // one list to its end
         pub mod collect; // all of them
+    }
+    /// Around it: what runs before and after.
+    pub mod hooks {
+        pub mod doors; // what hooks act through
+        pub mod pod; // what they need to know of a pod
+        pub mod container; // in which container
+        pub mod velero; // what pods ask for by annotation
+        pub mod targets; // what a hook runs for
+        pub mod survey; // what there is
+        pub mod attempt; // what an attempt came to
+        pub mod wrapped; // a command that can be ended
+        pub mod command; // runs it
+        pub mod job; // runs a Job
+        pub mod replicas; // what a workload had before
+        pub mod scale; // down and back
+        pub mod step; // a hook on one target
+        pub mod mask; // secrets in what was printed
+        pub mod reveal; // what of it may be seen
+        pub mod moment; // all hooks of a moment
     }
     /// To what may be kept and shown.
     pub mod clean {
@@ -211,6 +232,7 @@ pub mod adapters {
         pub mod connect; // from a location to its bucket
     }
     pub mod clock; // the system's time and chance
+    pub mod http; // services that hooks ask
     /// Git repositories in folders and on servers.
     pub mod git {
         pub mod address; // where a repository is
@@ -262,6 +284,7 @@ pub mod adapters {
         pub mod flow; // JSON as the YAML it reads
         pub mod read; // the door to read
         pub mod write; // the door to write
+        pub mod exec; // the door to containers
         #[cfg(test)]
         pub mod real; // the contract, kept by a real one
     }

@@ -26,6 +26,20 @@ pub struct CatalogSpec {
     /// Tools that manage objects, such as Flux and Argo CD. An entry with the name of a built-in one replaces it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<OwnerSpec>,
+    /// Containers that stand beside an application's own, so that no hook goes into one of them by chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<SidecarSpec>,
+}
+
+/// A container that belongs to a tool and not to the application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SidecarSpec {
+    /// Name of the container, or a glob.
+    pub name: String,
+    /// The tool it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// Objects that a restore may apply together.

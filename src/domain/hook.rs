@@ -164,6 +164,9 @@ pub struct JobHook {
     /// Secret of the same namespace whose keys become environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_from_secret: Option<String>,
+    /// User number. Default: the image's. Namespaces under the restricted Pod Security Standard ask for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<u32>,
 }
 
 /// Scales workloads down before, and back to what they were after the run, also after a crash.

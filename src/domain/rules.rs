@@ -12,11 +12,12 @@ use super::field::{FieldError, closest};
 use super::names::Reference;
 use super::object::{Manifest, Resource};
 use super::owners::OwnerSpec;
+use super::pattern::NameMatcher;
 use super::rule::{Edit, Ready, Rule, Unclear, Way};
 use super::tool::Tool;
 
 /// The built-in catalog, in the order in which its rules count.
-pub const FILES: [(&str, &str); 9] = [
+pub const FILES: [(&str, &str); 10] = [
     ("order.yaml", include_str!("../../policies/catalog/order.yaml")),
     ("every-kind.yaml", include_str!("../../policies/catalog/every-kind.yaml")),
     ("never.yaml", include_str!("../../policies/catalog/never.yaml")),
@@ -26,6 +27,7 @@ pub const FILES: [(&str, &str); 9] = [
     ("references.yaml", include_str!("../../policies/catalog/references.yaml")),
     ("extensions.yaml", include_str!("../../policies/catalog/extensions.yaml")),
     ("owners.yaml", include_str!("../../policies/catalog/owners.yaml")),
+    ("sidecars.yaml", include_str!("../../policies/catalog/sidecars.yaml")),
 ];
 
 /// Objects per page where the catalog says nothing.
@@ -37,6 +39,7 @@ pub struct Catalog {
     waves: Vec<WaveSpec>,
     rules: Vec<Rule>,
     tools: Vec<Tool>,
+    sidecars: Vec<NameMatcher>,
 }
 
 /// A built-in file: a document as a policy repository would hold it.
@@ -53,7 +56,8 @@ struct File {
 }
 
 static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
-    let mut catalog = Catalog { waves: Vec::new(), rules: Vec::new(), tools: Vec::new() };
+    let mut catalog =
+        Catalog { waves: Vec::new(), rules: Vec::new(), tools: Vec::new(), sidecars: Vec::new() };
     for (name, text) in FILES {
         let file: File = serde_saphyr::from_str(text).unwrap_or_else(|e| unreadable(name, &e.to_string()));
         let errors = catalog.add(&file.spec, Origin::Builtin);
@@ -119,6 +123,11 @@ impl Catalog {
         &self.tools
     }
 
+    /// Whether a container of this name belongs to a tool, and not to the application of its pod.
+    pub fn is_sidecar(&self, container: &str) -> bool {
+        self.sidecars.iter().any(|names| names.matches(container))
+    }
+
     /// What is known about a kind. Costs a few microseconds: ask once for many objects.
     pub fn kind(&self, resource: &Resource) -> KindRules<'_> {
         let gvk = &resource.gvk;
@@ -134,6 +143,12 @@ impl Catalog {
     fn add(&mut self, spec: &CatalogSpec, origin: Origin) -> Vec<FieldError> {
         let mut errors = self.add_waves(&spec.waves, origin);
         errors.extend(self.add_tools(&spec.owners, origin));
+        for (index, sidecar) in spec.sidecars.iter().enumerate() {
+            match NameMatcher::new(std::slice::from_ref(&sidecar.name)) {
+                Ok(names) => self.sidecars.push(names),
+                Err(error) => errors.push(FieldError::new(format!("/sidecars/{index}/name"), error)),
+            }
+        }
         for (index, rule) in spec.rules.iter().enumerate() {
             let pointer = format!("/rules/{index}");
             if let Some(wave) = rule.wave.as_ref().filter(|w| self.place(w).is_none()) {

@@ -1,0 +1,23 @@
+//! The doors of hooks: a cluster that is written to, its containers, and services.
+//!
+//! In: ports · Out: `Doors` · Touches: nothing
+
+use crate::domain::rules::Catalog;
+use crate::engine::reach::Reach;
+use crate::ports::exec::Exec;
+use crate::ports::http::Http;
+
+/// Everything hooks act through.
+#[derive(Clone, Copy)]
+pub struct Doors<'a> {
+    /// The cluster.
+    pub reach: Reach<'a>,
+    /// Its containers.
+    pub exec: &'a dyn Exec,
+    /// Services.
+    pub http: &'a dyn Http,
+    /// Which containers are sidecars.
+    pub catalog: &'a Catalog,
+    /// Backstay's own namespace.
+    pub home: &'a str,
+}

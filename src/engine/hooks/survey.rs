@@ -1,0 +1,108 @@
+//! Looks at what hooks may run for.
+//!
+//! In: namespaces of a run, hooks · Out: `Seen` · Touches: cluster (read)
+
+use super::doors::Doors;
+use super::pod::Pod;
+use super::targets::{Seen, Workload};
+use crate::domain::hook::{HookScope, HookSpec};
+use crate::domain::object::{Gvk, Manifest, Resource};
+use crate::engine::gather::listing;
+use crate::engine::retry::persist;
+use crate::ports::cluster::{Error, Scope};
+
+/// Which parts of a cluster belong to a run.
+pub struct Places<'a> {
+    /// The namespaces, where they are known without asking the cluster.
+    pub known: Option<Vec<String>>,
+    /// Whether a namespace belongs to it.
+    pub has: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// Why nothing could be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look for what hooks run for: listing {what}")]
+pub struct Blind {
+    what: String,
+    source: Error,
+}
+
+/// Reads what these hooks need: pods for commands and annotations, workloads and namespaces where a hook is for them.
+///
+/// # Errors
+/// A list that fails.
+pub async fn survey(
+    doors: &Doors<'_>,
+    places: &Places<'_>,
+    hooks: &[&HookSpec],
+    annotations: bool,
+) -> Result<Seen, Blind> {
+    let has = |scope: HookScope| hooks.iter().any(|hook| hook.scope() == scope);
+    let here = |object: &Manifest| object.namespace().is_some_and(places.has);
+    let mut seen = Seen::default();
+    if has(HookScope::Namespace) {
+        let read = |object: &Manifest| {
+            let labels = Workload::read(object).labels;
+            (places.has)(object.name()).then(|| (object.name().to_owned(), labels))
+        };
+        let found = list(doors, &core("Namespace", "namespaces", false), &Scope::All, &read).await?;
+        seen.namespaces.extend(found);
+    }
+    for scope in scopes_of(places) {
+        if annotations || has(HookScope::Pod) || has(HookScope::Workload) {
+            let read =
+                |object: &Manifest| here(object).then(|| Pod::read(object)).filter(|pod| !pod.has_ended());
+            seen.pods.extend(list(doors, &core("Pod", "pods", true), &scope, &read).await?);
+        }
+        if has(HookScope::Workload) {
+            let read = |object: &Manifest| here(object).then(|| Workload::read(object));
+            for kind in ["DaemonSet", "Deployment", "StatefulSet"] {
+                seen.workloads.extend(list(doors, &workload(kind), &scope, &read).await?);
+            }
+        }
+    }
+    seen.pods.sort_by(|a, b| a.key.cmp(&b.key));
+    seen.workloads.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(seen)
+}
+
+fn scopes_of(places: &Places<'_>) -> Vec<Scope> {
+    match &places.known {
+        Some(names) => names.iter().cloned().map(Scope::Namespace).collect(),
+        None => vec![Scope::All],
+    }
+}
+
+/// What is read of the objects of a list; the objects themselves are not kept.
+pub async fn list<T>(
+    doors: &Doors<'_>,
+    resource: &Resource,
+    scope: &Scope,
+    read: &dyn Fn(&Manifest) -> Option<T>,
+) -> Result<Vec<T>, Blind> {
+    let reach = doors.reach;
+    let call = async || {
+        let mut found = Vec::new();
+        listing::each(reach.reader, resource, scope, "", |object| found.extend(read(&object))).await?;
+        Ok(found)
+    };
+    let listed = persist(reach.clock, reach.patience, call).await.result;
+    listed.map_err(|source| Blind { what: resource.full_name(), source })
+}
+
+/// A kind of the core group.
+pub fn core(kind: &str, plural: &str, namespaced: bool) -> Resource {
+    Resource {
+        gvk: Gvk::new("v1", kind),
+        plural: plural.to_owned(),
+        namespaced,
+        verbs: Vec::new(),
+        served: vec!["v1".to_owned()],
+    }
+}
+
+/// A kind of workload.
+pub fn workload(kind: &str) -> Resource {
+    let plural = format!("{}s", kind.to_ascii_lowercase());
+    Resource { gvk: Gvk::new("apps/v1", kind), ..core(kind, &plural, true) }
+}
