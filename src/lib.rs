@@ -101,6 +101,8 @@ pub mod engine {
         pub mod mask; // secrets in what was printed
         pub mod reveal; // what of it may be seen
         pub mod moment; // all hooks of a moment
+        pub mod debt; // what is owed once the first has run
+        pub mod around; // those before and those after
     }
     /// To what may be kept and shown.
     pub mod clean {
@@ -269,6 +271,7 @@ pub mod adapters {
         pub mod tend; // all other controllers
         pub mod fault; // what goes wrong
         pub mod cluster; // the door
+        pub mod exec; // the door to containers
         pub mod bucket; // object storage in memory
     }
     /// A Kubernetes API server.
@@ -304,9 +307,11 @@ pub mod cli {
     pub mod restore_args; // what may be typed after `restore`
     pub mod drill_args; // after `drill`
     pub mod migrate_args; // after `migrate`
+    pub mod hooks_args; // after `hooks`
     pub mod args; // and else
     pub mod print; // text, JSON, YAML
-    pub mod show_backup; // the forms for people of backups
+    pub mod show_hooks; // the forms for people of hooks
+    pub mod show_backup; // of backups
     pub mod show_restore; // and of restores
     pub mod failure; // exit codes and next steps
     pub mod done; // what a command gives back
@@ -315,6 +320,10 @@ pub mod cli {
     pub mod validate; // backstay validate
     pub mod keys; // backstay keys
     pub mod init; // backstay init
+    pub mod stop; // Ctrl-C
+    pub mod hooks_stage; // whose hooks, and where
+    pub mod hooks_run; // around a backup, also after a crash
+    pub mod hooks; // backstay hooks
     pub mod backup; // backstay plan, backup
     pub mod snapshots; // backstay snapshots, show
     pub mod verify; // backstay verify
@@ -324,7 +333,6 @@ pub mod cli {
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar
-    pub mod stop; // Ctrl-C
     pub mod doors; // of a restore
     pub mod restore_spec; // what a person wants restored
     pub mod restore_job; // a restore, decided

@@ -9,6 +9,7 @@ use super::wiring::{App, Connected};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::memory::clock::FakeClock;
 use crate::adapters::memory::cluster::Cluster;
+use crate::adapters::memory::exec::Containers;
 use crate::domain::fixup::Propagation;
 use crate::domain::object::{Json, Malformed, Manifest, Resource};
 use crate::engine::yaml;
@@ -47,7 +48,8 @@ pub async fn filled(settings: Settings) -> Result<App, Error> {
     for tree in yaml::parse_all(MANIFESTS)? {
         create(&Manifest::parse(tree)?, person.as_ref(), clock.as_ref()).await?;
     }
-    let connected = Connected { reader: cluster.clone(), writer: cluster, name: "demo".into() };
+    let exec = Arc::new(Containers::new(cluster.as_ref().clone(), clock.clone()));
+    let connected = Connected { reader: cluster.clone(), writer: cluster, exec, name: "demo".into() };
     Ok(App::with_cluster(settings, clock, connected))
 }
 

@@ -13,6 +13,7 @@ use super::settings::Settings;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::git::address::Address;
 use crate::adapters::git::repositories::Repositories;
+use crate::adapters::http::Client;
 use crate::adapters::kube::connect::{self, ApiServer};
 use crate::adapters::object_store::connect as object_store;
 use crate::domain::identity::is_cluster_name;
@@ -28,7 +29,9 @@ use crate::engine::seal::age::{Identities, Recipients};
 use crate::ports::bucket::Bucket;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{self, Reader, Writer};
+use crate::ports::exec::Exec;
 use crate::ports::git::{self, Git, Reference, Remote, Tree};
+use crate::ports::http::Http;
 
 /// Why a door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,8 @@ pub struct Connected {
     pub reader: Arc<dyn Reader>,
     /// Writes.
     pub writer: Arc<dyn Writer>,
+    /// Runs commands in containers.
+    pub exec: Arc<dyn Exec>,
     /// Name in mirrors and archives.
     pub name: String,
 }
@@ -112,18 +117,20 @@ pub struct App {
     pub settings: Settings,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
+    /// Services that hooks ask.
+    pub http: Arc<dyn Http>,
     cluster: OnceCell<Connected>,
 }
 
 impl App {
     /// Wires the real world; connects to nothing yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, clock: Arc::new(SystemClock), cluster: OnceCell::new() }
+        Self { settings, clock: Arc::new(SystemClock), http: Arc::new(Client), cluster: OnceCell::new() }
     }
 
     /// Wires a cluster and clock that are there already.
     pub fn with_cluster(settings: Settings, clock: Arc<dyn Clock>, cluster: Connected) -> Self {
-        Self { settings, clock, cluster: OnceCell::new_with(Some(cluster)) }
+        Self { settings, clock, http: Arc::new(Client), cluster: OnceCell::new_with(Some(cluster)) }
     }
 
     /// The cluster; connects on first use.
@@ -139,7 +146,7 @@ impl App {
         let context = cluster.context().map(str::to_owned);
         let name = settings.cluster_name.clone().or(context).ok_or(Error::NoName)?;
         let name = named(name)?;
-        Ok(Connected { reader: cluster.clone(), writer: cluster, name })
+        Ok(Connected { reader: cluster.clone(), exec: cluster.clone(), writer: cluster, name })
     }
 
     /// Name of the cluster, without connecting where it was given.

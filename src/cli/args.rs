@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::drill_args::DrillArgs;
+use super::hooks_args::HooksCommand;
 use super::migrate_args::MigrateCommand;
 use super::restore_args::RestoreCommand;
 
@@ -109,6 +110,9 @@ pub enum Command {
     Plan(PolicyArgs),
     /// Carries out a policy now and leaves one snapshot at each of its locations
     Backup(BackupArgs),
+    /// Shows, tries and resumes hooks
+    #[command(subcommand)]
+    Hooks(HooksCommand),
     /// Lists the snapshots of archives
     Snapshots(SnapshotsArgs),
     /// Shows one snapshot; with the identity also its objects

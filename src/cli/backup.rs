@@ -2,26 +2,34 @@
 //!
 //! In: a policy by name · Out: `BackupPlan`, `BackupReport` · Touches: through `App`
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
 
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
+use crate::domain::hook_report::HookReport;
 use crate::domain::identity::PolicyRef;
 use crate::domain::ignore::MirrorFilter;
 use crate::domain::location::{AccessMode, LocationSpec};
-use crate::domain::policy::PolicySpec;
-use crate::domain::report::Outcome;
+use crate::domain::policy::{BACKUP, PolicySpec};
+use crate::domain::report::{BackupReport, Outcome};
 use crate::domain::selection::Selection;
 use crate::engine::archive::part;
 use crate::engine::backup::flow::{self, BackupOrder};
 use crate::engine::backup::target::Target;
 use crate::engine::clean::sanitize::{Sanitizer, Wants};
+use crate::engine::hooks::around::{Around, Hooks};
+use crate::engine::reach::Silent;
 
 use super::args::{BackupArgs, PolicyArgs};
 use super::choose;
 use super::done::Done;
 use super::failure::{Exit, Failure};
+use super::hooks_run::{held, pay_debts, remembered};
+use super::hooks_stage::Stage;
 use super::repository;
+use super::stop::Stop;
 
 /// Shows what a backup would collect.
 pub async fn plan(app: &App, args: &PolicyArgs) -> Result<Done, Failure> {
@@ -34,7 +42,7 @@ pub async fn plan(app: &App, args: &PolicyArgs) -> Result<Done, Failure> {
 }
 
 /// Carries out a policy.
-pub async fn backup(app: &App, args: &BackupArgs) -> Result<Done, Failure> {
+pub async fn backup(app: &App, args: &BackupArgs, stop: &Stop) -> Result<Done, Failure> {
     if args.dry_run {
         return plan(app, &args.policy).await;
     }
@@ -43,9 +51,7 @@ pub async fn backup(app: &App, args: &BackupArgs) -> Result<Done, Failure> {
     refuse(&set, name, spec)?;
     let order = order(app, &set, name, spec).await?;
     let targets = targets(app, &set, spec).await?;
-    let reader = &app.cluster().await.map_err(|e| Failure::of(&e))?.reader;
-    let done = flow::backup(&order, targets, reader.as_ref(), app.clock.as_ref()).await;
-    let report = done.map_err(|e| Failure::failed(&e).hint("nothing was left behind; run it again"))?;
+    let report = Box::pin(around(app, (&set, (name, spec)), (&order, targets), stop)).await?;
     let exit = match report.outcome {
         Outcome::Complete => Exit::Fine,
         Outcome::Partial => Exit::Different,
@@ -54,14 +60,60 @@ pub async fn backup(app: &App, args: &BackupArgs) -> Result<Done, Failure> {
     Ok(Done::new(exit, report))
 }
 
+/// The backup between its hooks, after whatever earlier runs owe.
+async fn around(
+    app: &App,
+    (set, policy): (&PolicySet, (&str, &PolicySpec)),
+    (order, targets): (&BackupOrder, Vec<Target>),
+    stop: &Stop,
+) -> Result<BackupReport, Failure> {
+    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let owed = pay_debts(app, set, cluster).await?;
+    let stage = Stage::policy(set, policy)?;
+    let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
+    let doors = stage.doors(app, cluster, &Silent);
+    let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP);
+    let debt = remembered(&doors, &stage, &hooks).await?;
+    let hooks = Paid { owed: Mutex::new(owed), hooks };
+    let work = flow::backup(order, targets, (cluster.reader.as_ref(), &hooks), app.clock.as_ref());
+    let (done, late) = held(work, (&hooks.hooks, debt), &doors, stop).await;
+    match done {
+        Some(Ok(report)) => Ok(report),
+        Some(Err(error)) => {
+            Err(Failure::failed(&error).hint("nothing was left behind; run it again").with(&told(&late)))
+        }
+        None => Err(Failure::stopped("interrupted")
+            .hint("run the same command again: a backup left nothing behind")
+            .with(&told(&late))),
+    }
+}
+
+/// What came of hooks that ran after a run that was given up.
+fn told(late: &[HookReport]) -> Vec<String> {
+    late.iter().map(|hook| format!("hook {} {}: {:?}", hook.name, hook.when, hook.outcome)).collect()
+}
+
+/// Hooks, with what earlier runs owed in front of them.
+struct Paid<'a> {
+    owed: Mutex<Vec<HookReport>>,
+    hooks: Hooks<'a>,
+}
+
+#[async_trait(?Send)]
+impl Around for Paid<'_> {
+    async fn before(&self) -> Vec<HookReport> {
+        let mut reports = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        reports.extend(self.hooks.before().await);
+        reports
+    }
+
+    async fn after(&self) -> Vec<HookReport> {
+        self.hooks.after().await
+    }
+}
+
 /// What cannot be carried out is refused before anything happens.
 fn refuse(set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<(), Failure> {
-    if let Some(hook) = spec.hooks.first() {
-        let text =
-            format!("policy {name} asks for hooks ({}), which this version does not carry out", hook.name);
-        return Err(Failure::usage(text)
-            .hint("take the hooks out of the policy, or wait for the version that runs them"));
-    }
     for location in &spec.locations {
         let (_, found) = choose::location(set, location)?;
         if found.retain_until.is_some() {

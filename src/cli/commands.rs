@@ -14,13 +14,14 @@ use crate::app::wiring::App;
 use super::args::{Cli, Command, Global, KeysCommand, LogFormat};
 use super::done::{Done, Text};
 use super::failure::{Exit, Failure};
+use super::hooks_args::HooksCommand;
 use super::migrate_args::MigrateCommand;
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, drill, init, keys, migrate, prune, references, restore, restore_runs,
-    resume, schema, snapshots, validate, verify,
+    backup, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
+    restore_runs, resume, schema, snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
@@ -66,6 +67,11 @@ fn start_logs(global: &Global) -> Result<(), Failure> {
 const GRACE: Duration = Duration::from_secs(10);
 const DRILL_GRACE: Duration = Duration::from_mins(6);
 
+/// How long the hooks after a backup may take once it is asked to stop.
+const HOOKS_GRACE: Duration = Duration::from_mins(2);
+const HOOKS_OWED: &str =
+    "hooks after the run are still owed: `backstay hooks resume`, or the next backup, runs them";
+
 /// Ctrl-C and SIGTERM drop the command where it stands; every `.await` leaves the outside world valid. A restore first
 /// resumes what it paused; a second signal drops it as well.
 async fn interruptible(cli: Cli) -> Result<Done, Failure> {
@@ -74,6 +80,7 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
     let ending = match cli.command {
         Command::Restore(RestoreCommand::Apply(_)) => Some((GRACE, restore::AGAIN_AND_RESUME)),
+        Command::Backup(_) | Command::Hooks(_) => Some((HOOKS_GRACE, HOOKS_OWED)),
         Command::Drill(_) => Some((DRILL_GRACE, "delete what is left with `backstay drill --clean`")),
         _ => None,
     };
@@ -108,7 +115,11 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Init(args) => init::init(&app, &args),
         Command::Validate => validate::validate(&app).await,
         Command::Plan(args) => backup::plan(&app, &args).await,
-        Command::Backup(args) => backup::backup(&app, &args).await,
+        Command::Backup(args) => backup::backup(&app, &args, stop).await,
+        Command::Hooks(HooksCommand::List(args)) => hooks::list(&app, &args).await,
+        Command::Hooks(HooksCommand::Test(args)) => hooks::test(&app, &args, stop).await,
+        Command::Hooks(HooksCommand::Resume) => hooks::resume(&app).await,
+        Command::Hooks(HooksCommand::Templates) => hooks::templates(&app).await,
         Command::Snapshots(args) => snapshots::list(&app, &args).await,
         Command::Show(args) => snapshots::show(&app, &args).await,
         Command::Diff(args) => compare::diff(&app, &args).await,

@@ -46,13 +46,13 @@ async fn begin(app: &App, folder: &Path) -> Result<(), Failure> {
     let file = folder.join("policy/mend.yaml");
     fs::write(&file, MEND).map_err(|e| Failure::stopped(format!("cannot write {}: {e}", file.display())))?;
     says("A first backup: one commit in the mirror, one sealed copy in the archive.");
-    command("backstay backup", &backup::backup(app, &everything()).await?)
+    command("backstay backup", &backup::backup(app, &everything(), &Stop::never()).await?)
 }
 
 async fn change(app: &App) -> Result<(), Failure> {
     says("Somebody changes a password, edits a page and deletes a service. A second backup.");
     demo_cluster::damage(app).await.map_err(|e| Failure::failed(&e))?;
-    command("backstay backup", &backup::backup(app, &everything()).await?)?;
+    command("backstay backup", &backup::backup(app, &everything(), &Stop::never()).await?)?;
     let every =
         SnapshotsArgs { location: LocationArgs { location: None }, policy: None, all_clusters: false };
     command("backstay snapshots", &snapshots::list(app, &every).await?)?;

@@ -9,6 +9,7 @@ use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::gather::plan::BackupPlan;
 
 use super::print::{Show, bytes, count, table};
+use super::show_hooks::show_hooks;
 
 impl Show for BackupPlan {
     fn show(&self, out: &mut dyn Write, _quiet: bool) -> io::Result<()> {
@@ -33,6 +34,7 @@ impl Show for BackupReport {
                 if location.bytes == 0 { String::new() } else { format!(", {}", bytes(location.bytes)) };
             writeln!(out, "  {} ({:?}): {}{size}", location.location, location.outcome, location.detail)?;
         }
+        show_hooks(&self.hooks, out, quiet)?;
         for (group, reason) in &self.undiscovered {
             writeln!(out, "  not discovered: {group}: {reason}")?;
         }

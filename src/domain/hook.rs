@@ -123,6 +123,16 @@ pub enum HookScope {
     Pod,
 }
 
+/// What annotations of pods mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HookAnnotations {
+    /// Velero's are carried out.
+    #[default]
+    Velero,
+    /// They mean nothing.
+    Ignore,
+}
+
 /// What a failure means for the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnError {

@@ -171,6 +171,17 @@ impl HookReport {
         Self { name: name.to_owned(), when, outcome, reason: Some(reason), runs: Vec::new() }
     }
 
+    /// What the record of a snapshot says of it.
+    pub fn summary(&self) -> HookSummary {
+        HookSummary {
+            name: self.name.clone(),
+            when: self.when,
+            outcome: self.outcome,
+            targets: self.runs.len() as u64,
+            failed: self.failures().count() as u64,
+        }
+    }
+
     /// Targets on which it did not succeed.
     pub fn failures(&self) -> impl Iterator<Item = &HookRun> {
         self.runs.iter().filter(|run| run.result != HookResult::Succeeded)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
 use super::field::FieldError;
-use super::hook::HookWhen;
+use super::hook::{HookAnnotations, HookWhen};
 use super::hook_template::{HookUse, check_uses};
 use super::path::FieldPath;
 use super::pattern::KindMatcher;
@@ -47,6 +47,10 @@ pub struct PolicySpec {
     /// What runs before objects are read (`PreBackup`) and after (`PostBackup`): templates by name, or hooks written in place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
+    /// Whether pods of the selection may ask for hooks by Velero's annotations, such as `pre.hook.backup.velero.io/command`.
+    /// Default: Velero: they may.
+    #[serde(default)]
+    pub hook_annotations: HookAnnotations,
     /// Which snapshots are kept. Absent: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,

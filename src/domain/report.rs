@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hook_report::HookReport;
 use super::identity::{ClusterRef, PolicyRef, SnapshotId};
 use super::mention::Mention;
 use super::object::ObjectKey;
@@ -99,6 +100,9 @@ pub struct BackupReport {
     /// Objects of collected kinds that were left out, counted by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
+    /// What came of each hook, in the order in which they ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookReport>,
     /// What became of each location, in the policy's order.
     pub locations: Vec<LocationReport>,
     /// What the reader should know although it is no failure, such as a pattern that matched nothing.
@@ -143,6 +147,9 @@ pub struct RestoreReport {
     /// Kinds in which nothing was pruned although the request wanted it, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpruned: Vec<String>,
+    /// What came of each hook, in the order in which they ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookReport>,
     /// Fixups in the order they ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupReport>,
@@ -169,7 +176,8 @@ impl RestoreReport {
         });
         let asleep = self.owners.iter().any(|owner| owner.action == OwnerAction::StillPaused);
         let missing = objects().any(failed) || self.left_out.iter().any(failed) || !self.unpruned.is_empty();
-        if !missing && !late && !unmended && !asleep {
+        let unhooked = self.hooks.iter().any(|hook| hook.outcome.spoils());
+        if !missing && !late && !unmended && !asleep && !unhooked {
             return Outcome::Complete;
         }
         if objects().any(|object| !failed(object)) { Outcome::Partial } else { Outcome::Failed }

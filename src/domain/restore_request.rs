@@ -11,7 +11,7 @@ use super::conflict::{Existing, ExistingFor};
 use super::duration::Duration;
 use super::field::{FieldError, closest};
 use super::fixup::{FixupSpec, Target};
-use super::hook::HookWhen;
+use super::hook::{HookAnnotations, HookWhen};
 use super::hook_template::{HookUse, check_uses};
 use super::identity::SnapshotId;
 use super::owners::Owners;
@@ -84,6 +84,10 @@ pub struct RestoreSpec {
     /// written in place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookUse>,
+    /// Whether pods that this restore brings may ask for hooks by Velero's annotations, such as
+    /// `post.hook.restore.velero.io/command`. Default: Velero: they may.
+    #[serde(default)]
+    pub hook_annotations: HookAnnotations,
     /// What is mended after the waves, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupSpec>,
@@ -179,6 +183,7 @@ impl RestoreSpec {
             restore_status_of: Vec::new(),
             owners: None,
             hooks: Vec::new(),
+            hook_annotations: HookAnnotations::default(),
             fixups: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hook_report::HookSummary;
 use super::identity::{ClusterRef, PolicyRef, SnapshotId};
 use super::object::{ObjectKey, Owner, Resource};
 use super::report::{KindReport, Outcome};
@@ -39,6 +40,9 @@ pub struct SnapshotRecord {
     /// API groups whose discovery failed: `group/version` and the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub undiscovered: BTreeMap<String, String>,
+    /// What came of the hooks, without names of objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookSummary>,
     /// Parts with objects, in order.
     pub parts: Vec<PartRef>,
     /// The index.

@@ -90,12 +90,15 @@ pub struct Entry<T> {
 pub enum Book {
     /// Restores, by the names of their requests.
     Restores,
+    /// What runs with hooks still owe, by the names of the runs.
+    Hooks,
 }
 
 impl Book {
     fn word(self) -> &'static str {
         match self {
             Self::Restores => "restore",
+            Self::Hooks => "hooks",
         }
     }
 }

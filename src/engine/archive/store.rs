@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::layout::{self, INDEX, MARKER, RECORD, REPORT};
 use super::part::{self, OBJECT_BYTES, PartWriter, Sealed};
+use crate::domain::hook_report::HookReport;
 use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
 use crate::domain::object::{ObjectKey, Resource};
@@ -230,6 +231,7 @@ impl ArchiveDraft {
             objects,
             kinds: report.kinds.clone(),
             undiscovered: report.undiscovered.clone(),
+            hooks: report.hooks.iter().map(HookReport::summary).collect(),
             parts: self.parts,
             index,
             report: report_file,

@@ -1,6 +1,8 @@
 //! Carries out one policy: plan, collect, sanitize, encrypt, and one snapshot at each location.
 //!
-//! In: `BackupOrder`, targets · Out: `BackupReport` · Touches: cluster (read), Git, bucket, clock
+//! Hooks run before the first object is read and after the last one; what they leave behind is stored with everything else.
+//!
+//! In: `BackupOrder`, targets, hooks · Out: `BackupReport` · Touches: cluster (read), Git, bucket, clock; hooks touch more
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -10,6 +12,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::target::{Draft, Run, Target};
+use crate::domain::hook_report::HookReport;
 use crate::domain::identity::{ClusterRef, PolicyRef, SnapshotId};
 use crate::domain::policy::{DEFAULT_TIMEOUT, PolicySpec};
 use crate::domain::report::{BackupReport, KindReport, KindResult, LocationReport, Outcome, Phase};
@@ -18,6 +21,7 @@ use crate::domain::selection::{SelectSpec, Selection};
 use crate::engine::clean::sanitize::{Clean, Sanitizer, sanitize};
 use crate::engine::gather::collect::{Event, collect};
 use crate::engine::gather::plan::{BackupPlan, plan};
+use crate::engine::hooks::around::Around;
 use crate::engine::pool::compute;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{self, Reader};
@@ -64,18 +68,19 @@ pub async fn plan_backup(order: &BackupOrder, reader: &dyn Reader) -> Result<Bac
 
 /// Runs one policy and leaves one snapshot at each location that works.
 ///
-/// A location that fails is in the report; the others go on. Dropping the future leaves no snapshot behind.
+/// A location that fails is in the report; the others go on. Dropping the future leaves no snapshot behind; whoever drops it, or
+/// gets an error, has to settle the hooks.
 ///
 /// # Errors
 /// Only where there is nothing to report on: the cluster does not answer, or the time-out has passed.
 pub async fn backup(
     order: &BackupOrder,
     targets: Vec<Target>,
-    reader: &dyn Reader,
+    (reader, around): (&dyn Reader, &dyn Around),
     clock: &dyn Clock,
 ) -> Result<BackupReport, Error> {
     let limit = order.spec.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let work = pin!(backup_untimed(order, targets, reader, clock));
+    let work = pin!(backup_untimed(order, targets, (reader, around), clock));
     let timer = pin!(clock.sleep(limit.as_std()));
     match futures::future::select(work, timer).await {
         futures::future::Either::Left((result, _)) => result,
@@ -86,7 +91,7 @@ pub async fn backup(
 async fn backup_untimed(
     order: &BackupOrder,
     targets: Vec<Target>,
-    reader: &dyn Reader,
+    (reader, around): (&dyn Reader, &dyn Around),
     clock: &dyn Clock,
 ) -> Result<BackupReport, Error> {
     let started = clock.now();
@@ -99,7 +104,10 @@ async fn backup_untimed(
         started,
     };
     let mut drafts = begin(targets, &run).await;
-    let tally = transfer(&plan, &order.sanitizer, &mut drafts, reader, clock).await;
+    let mut hooks = around.before().await;
+    let mut tally = transfer(&plan, &order.sanitizer, &mut drafts, reader, clock).await;
+    hooks.extend(around.after().await);
+    tally.hooks = hooks;
     let report = tally.report(run, (&plan, order.spec.select.clone()), clock.now());
     Ok(finish(drafts, report, clock).await)
 }
@@ -177,6 +185,7 @@ struct Tally {
     kinds: Vec<KindReport>,
     left_out: BTreeMap<String, u64>,
     notes: BTreeSet<String>,
+    hooks: Vec<HookReport>,
 }
 
 impl Tally {
@@ -203,7 +212,8 @@ impl Tally {
         kinds.extend_from_slice(plan.skipped());
         kinds.sort_by(|a, b| a.resource.cmp(&b.resource));
         let failed = kinds.iter().any(|k| matches!(k.result, KindResult::Failed { .. }));
-        let whole = !failed && plan.broken().is_empty();
+        let hooked = !self.hooks.iter().any(|hook| hook.outcome.spoils());
+        let whole = !failed && hooked && plan.broken().is_empty();
         let count = |kind: &KindReport| match kind.result {
             KindResult::Collected { objects } => objects,
             KindResult::Skipped { .. } | KindResult::Failed { .. } => 0,
@@ -221,6 +231,7 @@ impl Tally {
             kinds,
             undiscovered: plan.broken().clone(),
             left_out: self.left_out,
+            hooks: self.hooks,
             locations: Vec::new(),
             notes: self.notes.into_iter().collect(),
         }

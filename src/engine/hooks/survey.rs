@@ -2,11 +2,14 @@
 //!
 //! In: namespaces of a run, hooks · Out: `Seen` · Touches: cluster (read)
 
+use std::collections::BTreeSet;
+
 use super::doors::Doors;
 use super::pod::Pod;
 use super::targets::{Seen, Workload};
 use crate::domain::hook::{HookScope, HookSpec};
 use crate::domain::object::{Gvk, Manifest, Resource};
+use crate::domain::selection::excluded_by_label;
 use crate::engine::gather::listing;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Scope};
@@ -38,16 +41,31 @@ pub async fn survey(
     annotations: bool,
 ) -> Result<Seen, Blind> {
     let has = |scope: HookScope| hooks.iter().any(|hook| hook.scope() == scope);
-    let here = |object: &Manifest| object.namespace().is_some_and(places.has);
     let mut seen = Seen::default();
-    if has(HookScope::Namespace) {
+    let mut excluded = BTreeSet::new();
+    if annotations || hooks.iter().any(|hook| hook.scope() != HookScope::Run) {
         let read = |object: &Manifest| {
             let labels = Workload::read(object).labels;
-            (places.has)(object.name()).then(|| (object.name().to_owned(), labels))
+            let out = excluded_by_label(object).is_some();
+            (places.has)(object.name()).then(|| (object.name().to_owned(), labels, out))
         };
-        let found = list(doors, &core("Namespace", "namespaces", false), &Scope::All, &read).await?;
-        seen.namespaces.extend(found);
+        match list(doors, &core("Namespace", "namespaces", false), &Scope::All, &read).await {
+            Ok(found) => {
+                for (name, labels, out) in found {
+                    if out {
+                        excluded.insert(name);
+                    } else {
+                        seen.namespaces.insert(name, labels);
+                    }
+                }
+            }
+            // Whoever may not list namespaces names them; hooks for each namespace need the list.
+            Err(Blind { source: Error::Forbidden(_), .. }) if !has(HookScope::Namespace) => {}
+            Err(error) => return Err(error),
+        }
     }
+    let mine = |name: &str| (places.has)(name) && !excluded.contains(name);
+    let here = |object: &Manifest| object.namespace().is_some_and(mine);
     for scope in scopes_of(places) {
         if annotations || has(HookScope::Pod) || has(HookScope::Workload) {
             let read =
@@ -78,7 +96,7 @@ pub async fn list<T>(
     doors: &Doors<'_>,
     resource: &Resource,
     scope: &Scope,
-    read: &dyn Fn(&Manifest) -> Option<T>,
+    read: &(dyn Fn(&Manifest) -> Option<T> + Sync),
 ) -> Result<Vec<T>, Blind> {
     let reach = doors.reach;
     let call = async || {

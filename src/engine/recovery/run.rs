@@ -269,6 +269,7 @@ impl Listener {
             waves: self.waves,
             left_out: job.plan.left_out.clone(),
             unpruned: Vec::new(),
+            hooks: Vec::new(),
             fixups: Vec::new(),
             owners: Vec::new(),
             mentions: job.plan.mentions.clone(),

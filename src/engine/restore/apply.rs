@@ -60,6 +60,7 @@ pub async fn apply(plan: &RestorePlan, state: &State, reach: &Reach<'_>) -> Resu
         waves: Vec::new(),
         left_out: plan.left_out.clone(),
         unpruned: Vec::new(),
+        hooks: Vec::new(),
         fixups: Vec::new(),
         owners: Vec::new(),
         mentions: plan.mentions.clone(),

@@ -65,6 +65,7 @@ pub(crate) fn report(time: &str, outcome: Outcome, batches: &[Clean]) -> BackupR
         result: KindResult::Collected { objects: batch.objects().len() as u64 },
     };
     BackupReport {
+        hooks: Vec::new(),
         select: None,
         snapshot: SnapshotId::new("shop", started, "kwpa"),
         policy: PolicyRef { name: "shop".into(), digest: "00".into(), revision: None },

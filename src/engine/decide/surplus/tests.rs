@@ -12,6 +12,7 @@ use crate::engine::backup::flow::{BackupOrder, backup};
 use crate::engine::backup::target::Target;
 use crate::engine::clean::sanitize::{Sanitizer, Wants};
 use crate::engine::decide::survey::survey;
+use crate::engine::hooks::around::Nothing;
 use crate::engine::restore::apply::tests::{World, request, with_shop};
 use crate::engine::saved::open::Which;
 use crate::engine::yaml;
@@ -36,7 +37,7 @@ async fn saved(world: &World, select: &str) -> State {
         cluster: "prod".into(),
     };
     let targets = vec![Target::Archive { location: "archive".into(), to: stage.to() }];
-    let report = backup(&order, targets, &world.cluster, &*world.clock).await.unwrap();
+    let report = backup(&order, targets, (&world.cluster, &Nothing), &*world.clock).await.unwrap();
     let which = Which::Id(report.snapshot);
     State::archive(stage.bucket.clone(), "prod", &which, stage.identities.clone()).await.unwrap()
 }

@@ -12,6 +12,7 @@ use crate::domain::snapshot::PartRef;
 pub(crate) fn record(started: Timestamp, outcome: Outcome) -> SnapshotRecord {
     let part = PartRef { name: "x".into(), sha256: String::new(), bytes: 0 };
     SnapshotRecord {
+        hooks: Vec::new(),
         format: 1,
         id: SnapshotId::new("shop", started, "kwpa"),
         policy: PolicyRef { name: "shop".into(), digest: String::new(), revision: None },

@@ -97,6 +97,7 @@ pub fn report(policy: &str, kinds: &[(&str, KindResult)]) -> BackupReport {
         result: result.clone(),
     };
     BackupReport {
+        hooks: Vec::new(),
         select: None,
         snapshot: SnapshotId::new(policy, now(), "abcd"),
         policy: PolicyRef { name: policy.into(), digest: "d".into(), revision: Some("r1".into()) },

@@ -1,0 +1,135 @@
+//! A backup's hooks from the first to the last: what earlier runs owe, those before, those after, and those after although the
+//! run was given up.
+//!
+//! In: `Stage`, some work · Out: its result, `HookReport`s · Touches: through `App`
+
+use std::future::Future;
+
+use futures::future::{Either, select};
+
+use crate::app::process;
+use crate::app::wiring::{App, Connected};
+use crate::domain::document::PolicySet;
+use crate::domain::hook_report::HookReport;
+use crate::domain::policy::BACKUP;
+use crate::engine::hooks::around::{Hooks, pay, stays_owed};
+use crate::engine::hooks::debt::{self, Debt};
+use crate::engine::hooks::doors::Doors;
+use crate::engine::journal::{self, Worker};
+use crate::engine::reach::Silent;
+use crate::ports::cluster;
+
+use super::failure::Failure;
+use super::hooks_stage::Stage;
+use super::stop::Stop;
+
+/// What is owed, remembered before the first hook runs; `None` where nothing is.
+pub async fn remembered(
+    doors: &Doors<'_>,
+    stage: &Stage,
+    hooks: &Hooks<'_>,
+) -> Result<Option<Debt>, Failure> {
+    let owed = hooks.owed(stage.namespaces.clone()).await.map_err(|e| Failure::failed(&e))?;
+    if owed.is_nothing() {
+        return Ok(None);
+    }
+    let desk = (doors.home, process::this());
+    debt::begin(&doors.reach, desk, owed, &process::is_gone).await.map(Some).map_err(|e| refused(&e))
+}
+
+fn refused(error: &debt::Error) -> Failure {
+    let failure = Failure::failed(error);
+    match error {
+        debt::Error::Held { .. } => failure.hint("wait for it, or stop it"),
+        debt::Error::Journal(_) => failure.hint(
+            "the account needs get, list, create and patch on ConfigMaps in Backstay's namespace (--namespace), \
+             because these hooks have to be undone also after a crash",
+        ),
+    }
+}
+
+/// Does the work while the debt shows signs of life, and settles the hooks however it ends. The reports are those of hooks that
+/// ran because the work was given up.
+pub async fn held<T>(
+    work: impl Future<Output = T>,
+    (hooks, debt): (&Hooks<'_>, Option<Debt>),
+    doors: &Doors<'_>,
+    stop: &Stop,
+) -> (Option<T>, Vec<HookReport>) {
+    let done = {
+        let work = Box::pin(stop.before(work));
+        let keep = Box::pin(async {
+            match &debt {
+                Some(debt) => debt.keep(&doors.reach).await,
+                None => std::future::pending().await,
+            }
+        });
+        match select(work, keep).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
+        }
+    };
+    let late = hooks.settle().await;
+    if let Some(debt) = debt
+        && !stays_owed(&late)
+    {
+        // The next start looks whether there is still something to do.
+        debt.close(&doors.reach).await.ok();
+    }
+    (done, late)
+}
+
+/// Pays what runs whose processes are gone still owe, before anything else happens. An account that may not look has no debts.
+pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Result<Vec<HookReport>, Failure> {
+    let reach = crate::engine::reach::Reach::new(
+        cluster.reader.as_ref(),
+        cluster.writer.as_ref(),
+        app.clock.as_ref(),
+    );
+    let found = debt::open(&reach, &app.settings.namespace, &process::is_gone).await;
+    let open = match found {
+        Ok(open) => open,
+        Err(journal::Error::Cluster { source: cluster::Error::Forbidden(_), .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::failed(&error)),
+    };
+    let mut reports = Vec::new();
+    for left in open.left {
+        let me: Worker = process::this();
+        let debt = match debt::take_over(&reach, me, left).await {
+            Ok(debt) => debt,
+            // Somebody else pays it.
+            Err(journal::Error::Raced) => continue,
+            Err(error) => return Err(Failure::failed(&error)),
+        };
+        reports.extend(paid(app, set, cluster, debt).await?);
+    }
+    Ok(reports)
+}
+
+/// Pays one debt with the hooks that the repository has now.
+async fn paid(
+    app: &App,
+    set: &PolicySet,
+    cluster: &Connected,
+    debt: Debt,
+) -> Result<Vec<HookReport>, Failure> {
+    let name = debt.owed.run.strip_prefix("policy ").unwrap_or_default();
+    let Some(spec) = set.policies.get(name) else {
+        let text =
+            format!("{} owes hooks, and the policy repository does not have it any more", debt.owed.run);
+        return Err(Failure::stopped(text).hint(format!(
+            "run its hooks by hand ({}), then delete ConfigMap backstay-hooks-policy-{name} in namespace {}",
+            debt.owed.hooks.join(", "),
+            app.settings.namespace
+        )));
+    };
+    let stage = Stage::policy(set, (name, spec))?.within(debt.owed.namespaces.clone());
+    let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
+    let doors = stage.doors(app, cluster, &Silent);
+    let [_, after] = BACKUP;
+    let reports = pay(&doors, &stage.ground(&has, &means), &debt.owed, after).await;
+    if !stays_owed(&reports) {
+        debt.close(&doors.reach).await.map_err(|e| Failure::failed(&e))?;
+    }
+    Ok(reports)
+}
