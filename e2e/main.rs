@@ -29,6 +29,8 @@ mod scenarios {
     pub mod journal;
     pub mod items;
     pub mod gitops;
+    pub mod hooks;
+    pub mod databases;
     pub mod locations;
     pub mod mapping;
     pub mod modifiers;
@@ -98,6 +100,8 @@ fn all() -> Vec<Scenario> {
         scenarios::whole::all(),
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
+        scenarios::hooks::all(),
+        scenarios::databases::all(),
         scenarios::gitops::all(),
         scenarios::faults::all(),
         scenarios::journal::all(),

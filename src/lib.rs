@@ -156,6 +156,7 @@ pub mod engine {
     /// What a restore will do.
     pub mod decide {
         pub mod hold; // an owner suspended and put back
+        pub mod init; // what hooks put in front of pods
         pub mod prepare; // what is sent of an object
         pub mod owners; // what its controller makes again
         pub mod missing; // names that lead nowhere
@@ -205,6 +206,8 @@ pub mod engine {
     /// All of it, once, and resumed by anybody.
     pub mod recovery {
         pub mod claim; // who may carry it out
+        pub mod hooked; // its hooks
+        pub mod inits; // those inside of pods
         pub mod run; // a restore from beginning to end
         pub mod turn; // whose turn it is
         pub mod cancel; // ends it
@@ -221,6 +224,7 @@ pub mod engine {
         pub mod modifier_conditions; // which objects they mean
         pub mod modifier_patches; // what they change
         pub mod modifiers; // as transforms
+        pub mod velero_hooks; // Velero's hooks
     }
 }
 

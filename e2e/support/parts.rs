@@ -10,6 +10,8 @@ pub enum Need {
     Api,
     /// A node that runs pods.
     Node,
+    /// Real database servers in an image on that node.
+    Databases,
     /// A second, empty cluster, beside the first.
     Second,
     /// An S3 server.
@@ -43,6 +45,7 @@ impl Parts {
             let (variable, program) = match need {
                 Need::Api => ("BACKSTAY_E2E_DIR", None),
                 Need::Node => ("BACKSTAY_E2E_NODE", None),
+                Need::Databases => ("BACKSTAY_E2E_DATABASES", None),
                 Need::Second => ("BACKSTAY_E2E_SECOND_KUBECONFIG", None),
                 Need::S3 => ("BACKSTAY_E2E_S3_ENDPOINT", None),
                 Need::Azure => ("BACKSTAY_E2E_AZURE_URL", None),

@@ -133,6 +133,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
         Command::Migrate(MigrateCommand::Modifiers(args)) => migrate::modifiers(&args),
+        Command::Migrate(MigrateCommand::Hooks(args)) => migrate::hooks(&args),
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),
         Command::Keys(KeysCommand::Show) => keys::show(&app),
         Command::Schema => Ok(Done::fine(Text(schema::text()))),

@@ -65,6 +65,7 @@ async fn restore(app: &App) -> Result<bool, Failure> {
     says("Now the whole namespace is lost, and the ingress loses the label that a network policy looks for.");
     demo_cluster::lose(app).await.map_err(|e| Failure::failed(&e))?;
     let mend = || RestoreArgs {
+        no_hooks: false,
         request: Some("mend".into()),
         from: None,
         only_namespace: Vec::new(),

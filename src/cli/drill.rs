@@ -111,7 +111,7 @@ async fn trial(app: &App, args: &DrillArgs, name: &str, reach: &Reach<'_>) -> Re
     let wanted = Wanted::unnamed(spec, name.to_owned());
     let job = prepare(app, (&set, &wanted), None, reach).await?;
     let mut log = Log { run: unwritten(name, &job, app), desk: None };
-    let restore = run(&job, reach, &mut log).await.map_err(|e| Failure::closed(&e.error))?;
+    let restore = run(&job, (reach, None), &mut log).await.map_err(|e| Failure::closed(&e.error))?;
     let different = different(app, (&set, &wanted), reach).await?;
     let references =
         missing(&job.state, &repository::catalog(&set)?).await.map_err(|e| Failure::closed(&e))?;

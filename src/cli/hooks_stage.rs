@@ -2,6 +2,7 @@
 //!
 //! In: `PolicySet`, `App` · Out: `Stage` · Touches: through `App`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::app::wiring::{App, Connected};
@@ -11,13 +12,16 @@ use crate::domain::hook_library;
 use crate::domain::hook_template::{Hook, HookUse};
 use crate::domain::object::Resource;
 use crate::domain::policy::PolicySpec;
+use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
-use crate::domain::selection::{ObjectChoice, Selection};
+use crate::domain::selection::{ObjectChoice, SelectSpec, Selection};
+use crate::engine::decide::restore_plan;
 use crate::engine::hooks::doors::Doors;
 use crate::engine::hooks::moment::Ground;
 use crate::engine::hooks::pod::Pod;
 use crate::engine::hooks::survey::{Places, core};
 use crate::engine::reach::{Progress, Reach};
+use crate::engine::recovery::hooked::RestoreHooks;
 
 use super::failure::Failure;
 use super::repository;
@@ -66,6 +70,24 @@ impl Stage {
         self.annotations = HookAnnotations::Ignore;
     }
 
+    /// The hooks of a restore, called so; a drill and a person who says so get none.
+    pub fn restore(set: &PolicySet, spec: &RestoreSpec, by: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            hooks: restore_plan::hooks(spec),
+            by: by.to_owned(),
+            namespaces: None,
+            annotations: spec.hook_annotations,
+            selection: Selection::compile(&SelectSpec::default()).map_err(|_| Failure::usage("select"))?,
+            pods: core("Pod", "pods", true),
+            catalog: Arc::new(repository::catalog(set)?),
+        })
+    }
+
+    /// The hooks of a restore with their doors.
+    pub fn hooks<'a>(&'a self, doors: Doors<'a>) -> RestoreHooks<'a> {
+        RestoreHooks { doors, hooks: &self.hooks, annotations: self.annotations, by: &self.by }
+    }
+
     /// Whether a namespace belongs to the run.
     pub fn has(&self, namespace: &str) -> bool {
         self.selection.namespace(namespace)
@@ -89,6 +111,7 @@ impl Stage {
                 HookAnnotations::Velero => Some(means),
                 HookAnnotations::Ignore => None,
             },
+            done: BTreeSet::new(),
             by: &self.by,
         }
     }

@@ -6,13 +6,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::domain::problem::Problem;
 use crate::engine::migrate::modifiers::{Converted, convert};
+use crate::engine::migrate::velero_hooks::{self, ConvertedHooks};
 use crate::engine::policy::repository::MAX_FILE;
 use crate::engine::yaml;
 
 use super::done::Done;
 use super::failure::Failure;
-use super::migrate_args::ModifiersArgs;
+use super::migrate_args::{HooksFileArgs, ModifiersArgs};
 use super::print::{Show, count};
 
 /// YAML to be put under `spec` of a request; notes stand before it as comments.
@@ -31,12 +33,35 @@ impl Show for Converted {
     }
 }
 
+/// YAML to be put under `spec` of a policy or request.
+impl Show for ConvertedHooks {
+    fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
+        if !quiet {
+            writeln!(out, "# From Velero's hooks. Put it under `spec` of a BackupPolicy or RestoreRequest.")?;
+            self.notes.iter().try_for_each(|note| writeln!(out, "# Note: {note}."))?;
+        }
+        let tree = serde_json::json!({"hooks": self.hooks});
+        write!(out, "{}", yaml::emit(&tree).map_err(io::Error::other)?)
+    }
+}
+
 /// Converts Velero's resource modifiers.
 pub fn modifiers(args: &ModifiersArgs) -> Result<Done, Failure> {
-    let name =
-        if is_standard_input(&args.file) { "standard input".into() } else { args.file.display().to_string() };
+    converted(&args.file, convert)
+}
+
+/// Converts Velero's hooks.
+pub fn hooks(args: &HooksFileArgs) -> Result<Done, Failure> {
+    converted(&args.file, velero_hooks::convert)
+}
+
+fn converted<T: Show + serde::Serialize + 'static>(
+    file: &Path,
+    convert: impl Fn(&str, &str) -> Result<T, Vec<Problem>>,
+) -> Result<Done, Failure> {
+    let name = if is_standard_input(file) { "standard input".into() } else { file.display().to_string() };
     let cannot = |reason: String| Failure::usage(format!("cannot read {name}: {reason}"));
-    let bytes = read(&args.file).map_err(|e| cannot(e.to_string()))?;
+    let bytes = read(file).map_err(|e| cannot(e.to_string()))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(cannot(format!("it has more than {} MiB", MAX_FILE / 1024 / 1024)));
     }

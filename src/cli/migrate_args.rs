@@ -11,6 +11,15 @@ use clap::{Args, Subcommand};
 pub enum MigrateCommand {
     /// Velero's resource modifiers, into the `transforms` of a `RestoreRequest`
     Modifiers(ModifiersArgs),
+    /// Hooks of a Velero Backup, Schedule or Restore, into the `hooks` of a policy or request
+    Hooks(HooksFileArgs),
+}
+
+/// Options of `migrate hooks`.
+#[derive(Debug, Args)]
+pub struct HooksFileArgs {
+    /// File with the Backup, Schedule or Restore, or with its `hooks` alone; `-` reads standard input
+    pub file: PathBuf,
 }
 
 /// Options of `migrate modifiers`.

@@ -5,9 +5,12 @@
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
+use crate::domain::hook::HookAnnotations;
+use crate::domain::hook_template::Hook;
 use crate::domain::report::{Outcome, OwnerAction, OwnerReport, Phase};
+use crate::domain::restore_request::RestoreSpec;
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::restore_plan::RestorePlan;
+use crate::engine::decide::restore_plan::{self, RestorePlan};
 use crate::engine::journal::{self, Book, Shelf};
 use crate::engine::mend::fixups;
 use crate::engine::reach::{Progress, Reach, Silent};
@@ -18,6 +21,7 @@ use crate::engine::restore::{pause, preview};
 use super::done::Done;
 use super::doors::reach;
 use super::failure::{Exit, Failure};
+use super::hooks_stage::Stage;
 use super::print::count;
 use super::progress::Bar;
 use super::repository;
@@ -25,6 +29,7 @@ use super::restore_args::{ApplyArgs, RestoreArgs};
 use super::restore_job::{marks, prepare};
 use super::restore_runs::Ran;
 use super::restore_spec::{Wanted, wanted};
+use super::show_hooks::what;
 use super::show_plan::Shown;
 use super::stop::Stop;
 
@@ -39,8 +44,25 @@ pub async fn plan(app: &App, args: &RestoreArgs) -> Result<Done, Failure> {
     let looked = preview::preview(&job.plan, &job.state, &marks, &reach).await;
     let preview = looked.map_err(|e| Failure::closed(&e))?;
     let fixups = fixups::preview(&job.fixups, &reach).await;
-    let shown = Shown { plan: job.plan, owners: job.pause, preview, fixups };
+    let hooks = listed(&job, &wanted.spec);
+    let shown = Shown { plan: job.plan, owners: job.pause, preview, hooks, fixups };
     Ok(Done::new(if shown.changes_nothing() { Exit::Fine } else { Exit::Different }, shown))
+}
+
+/// The hooks that the restore would run, each with what it does.
+fn listed(job: &Job, spec: &RestoreSpec) -> Vec<String> {
+    let hooks = restore_plan::hooks(spec);
+    let mut hooks: Vec<&Hook> = hooks.iter().collect();
+    hooks.sort_by_key(|hook| (hook.spec.when, hook.spec.weight, &hook.name));
+    let mut told: Vec<String> = hooks
+        .into_iter()
+        .map(|hook| format!("{}: hook {} ({})", hook.spec.when, hook.name, what(&hook.spec)))
+        .collect();
+    let brings = job.plan.waves.iter().flat_map(|wave| &wave.objects).any(|object| object.key.kind == "Pod");
+    if spec.hook_annotations == HookAnnotations::Velero && brings {
+        told.push("after the restore: hooks that new pods ask for by Velero's annotations".to_owned());
+    }
+    told
 }
 
 /// Carries a restore out, its fixups after the waves. Owners that it pauses are resumed however it ends.
@@ -60,7 +82,10 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool, stop: &Stop) -> 
         Way::Done(run) => return Ok(Done::new(exit(run.outcome), Ran::again(*run))),
         Way::Open(job, log) => (job, log),
     };
-    let ended = stop.before(Box::pin(run(&job, &reach, &mut log))).await;
+    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let stage = Stage::restore(&set, &wanted.spec, &wanted.called)?;
+    let hooks = stage.hooks(stage.doors(app, cluster, heard));
+    let ended = stop.before(Box::pin(run(&job, (&reach, Some(hooks)), &mut log))).await;
     let Some(ended) = ended else {
         let owners = pause::resume(&job.pause, &reach).await;
         drop(bar);
@@ -78,6 +103,9 @@ fn broken(broken: &Broken) -> Failure {
     let failure = match &broken.error {
         run::Error::Pause(error) => Failure::failed(error).hint(error.next()),
         run::Error::Apply(error) => Failure::closed(error),
+        error @ (run::Error::Hooks(_) | run::Error::Hook(..)) => {
+            Failure::failed(error).hint("look at the hook, or restore with --no-hooks")
+        }
     };
     failure.with(&still_paused(&broken.owners))
 }

@@ -58,6 +58,9 @@ pub struct RestoreArgs {
     /// What happens to marks of Flux, Argo CD and Helm, and to those who own the objects; default: the request's
     #[arg(long, value_enum)]
     pub owners: Option<OwnersArg>,
+    /// Runs no hooks, neither those of the request nor those that pods ask for by annotation
+    #[arg(long)]
+    pub no_hooks: bool,
 }
 
 /// Options of `restore resume`.

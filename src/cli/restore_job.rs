@@ -82,8 +82,7 @@ fn refused(error: &restore_plan::Error) -> Failure {
         | restore_plan::Error::Children(_)
         | restore_plan::Error::Wave(..)
         | restore_plan::Error::Status(_)
-        | restore_plan::Error::Transform(..)
-        | restore_plan::Error::Hooks => Failure::misused(error),
+        | restore_plan::Error::Transform(..) => Failure::misused(error),
         restore_plan::Error::State(..) => Failure::closed(error),
     }
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
+use crate::domain::hook::HookAnnotations;
+use crate::domain::hook_template::HookUse;
 use crate::domain::owners::Owners;
 use crate::domain::restore_request::{RestoreSource, RestoreSpec};
 use crate::engine::archive::part;
@@ -14,6 +16,7 @@ use crate::engine::recovery::claim::Ask;
 use super::choose::{self, StateName};
 use super::compare;
 use super::failure::Failure;
+use super::hooks_stage::resolved;
 use super::restore_args::{ExistingArg, OwnersArg, RestoreArgs};
 
 /// A restore as it is asked for.
@@ -70,6 +73,12 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
             OwnersArg::Pause => Owners::Pause,
         });
     }
+    if args.no_hooks {
+        spec.hooks.clear();
+        spec.hook_annotations = HookAnnotations::Ignore;
+    }
+    // From here on, hooks stand in place: what their templates say belongs to the request.
+    spec.hooks = resolved(set, &spec.hooks)?.into_iter().map(HookUse::of).collect();
     if let Some(wrong) = spec.check().first().filter(|_| args.request.is_none()) {
         return Err(Failure::usage(format!("cannot restore so: {wrong}")));
     }
@@ -160,6 +169,7 @@ mod tests {
             existing: Some(ExistingArg::Update),
             children: Vec::new(),
             prune: true,
+            no_hooks: false,
             token: Some("one".into()),
             owners: Some(OwnersArg::Pause),
         };

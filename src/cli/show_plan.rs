@@ -29,6 +29,9 @@ pub struct Shown {
     pub owners: PausePlan,
     /// What the API server says of each object.
     pub preview: RestorePreview,
+    /// Hooks in order, each with what it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
     /// Fixups in order.
     pub fixups: Vec<FixupPreview>,
 }
@@ -45,7 +48,10 @@ impl Shown {
             [ObjectAction::Created, ObjectAction::Updated, ObjectAction::Recreated, ObjectAction::Failed];
         let acts: usize = writes.into_iter().map(count).sum::<usize>() + self.deletions();
         let lost = self.plan.left_out.iter().any(|object| object.action == ObjectAction::Failed);
-        acts == 0 && !lost && self.fixups.iter().all(|fixup| fixup.objects.is_empty() && !fixup.open)
+        acts == 0 && !lost && {
+            let explicit = self.hooks.iter().any(|hook| hook.contains(": hook "));
+            !explicit && self.fixups.iter().all(|fixup| fixup.objects.is_empty() && !fixup.open)
+        }
     }
 }
 
@@ -77,6 +83,9 @@ impl Show for Shown {
         }
         for one in surplus.flat_map(|surplus| &surplus.stays) {
             writeln!(out, "stays: {} ({})", one.key, one.reason.as_deref().unwrap_or_default())?;
+        }
+        for hook in &self.hooks {
+            writeln!(out, "{hook}")?;
         }
         for fixup in &self.fixups {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();

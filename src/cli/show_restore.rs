@@ -11,6 +11,7 @@ use crate::domain::report::{
 };
 
 use super::print::{Show, count};
+use super::show_hooks::show_hooks;
 
 impl Show for RestoreReport {
     fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
@@ -22,6 +23,7 @@ impl Show for RestoreReport {
         for line in &self.unpruned {
             writeln!(out, "  not pruned: {line}")?;
         }
+        show_hooks(&self.hooks, out, quiet)?;
         for fixup in &self.fixups {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
             writeln!(out, "  fixup {} ({:?}){reason}", fixup.name, fixup.outcome)?;

@@ -117,7 +117,7 @@ pub enum HookScope {
     Run,
     /// Once for each namespace.
     Namespace,
-    /// Once for each Deployment, StatefulSet and DaemonSet, in one of its running pods.
+    /// Once for each `Deployment`, `StatefulSet` and `DaemonSet`, in one of its running pods.
     Workload,
     /// Once for each pod that has not ended.
     Pod,

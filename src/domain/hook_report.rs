@@ -171,6 +171,16 @@ impl HookReport {
         Self { name: name.to_owned(), when, outcome, reason: Some(reason), runs: Vec::new() }
     }
 
+    /// Why it failed, in one line.
+    pub fn told(&self) -> String {
+        let first = self.failures().next();
+        let run = first.map(|run| {
+            let reason = run.reason.as_deref().unwrap_or_default();
+            format!("{}: {:?}: {reason}", run.target, run.result)
+        });
+        self.reason.iter().cloned().chain(run).collect::<Vec<_>>().join("; ")
+    }
+
     /// What the record of a snapshot says of it.
     pub fn summary(&self) -> HookSummary {
         HookSummary {

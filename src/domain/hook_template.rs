@@ -89,6 +89,23 @@ pub struct Hook {
 }
 
 impl HookUse {
+    /// A hook that stands in place.
+    pub fn of(hook: Hook) -> Self {
+        Self {
+            name: hook.name,
+            template: None,
+            parameters: BTreeMap::new(),
+            namespaces: Vec::new(),
+            label_selector: None,
+            container: None,
+            weight: None,
+            timeout: None,
+            on_error: None,
+            required: None,
+            hook: Some(hook.spec),
+        }
+    }
+
     /// Everything that is wrong with it, but for the template it names.
     pub fn check(&self) -> Vec<FieldError> {
         match (&self.template, &self.hook) {

@@ -189,13 +189,13 @@ impl RestoreSpec {
     }
 
     /// Waves that are none of these.
-    pub fn check_waves<'a>(&self, known: impl Iterator<Item = &'a str> + Clone) -> Vec<FieldError> {
+    pub fn check_waves(&self, known: &[&str]) -> Vec<FieldError> {
         let unknown = self.waves.iter().enumerate();
-        let unknown = unknown.filter(|(_, wanted)| !known.clone().any(|name| name == wanted.name));
+        let unknown = unknown.filter(|(_, wanted)| !known.contains(&wanted.name.as_str()));
         let told = unknown.map(|(index, wanted)| {
             let message = format!("the catalog has no wave `{}`", wanted.name);
             let error = FieldError::new(format!("/waves/{index}/name"), message);
-            match closest(&wanted.name, known.clone()) {
+            match closest(&wanted.name, known.iter().copied()) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error,
             }

@@ -2,11 +2,13 @@
 //!
 //! In: what a restore tells · Out: `RestoreRun` · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hook::HookWhen;
+use super::hook_report::HookOutcome;
 use super::report::{FixupOutcome, FixupReport, ObjectAction, ObjectReport, Outcome, Phase, RestoreReport};
 
 /// Failures that a run names one by one; further ones are counted.
@@ -65,6 +67,12 @@ pub struct RestoreRun {
     /// Fixups that have ended, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fixups: BTreeMap<String, FixupOutcome>,
+    /// Hooks that have ended, by moment and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<HookWhen, BTreeMap<String, HookOutcome>>,
+    /// Uids of pods that ask for hooks and were there before the restore wrote anything; absent where none was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub there: Option<Vec<String>>,
     /// What the reader should know, such as who cancelled the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -102,6 +110,12 @@ pub enum News {
     Fixup(String),
     /// A fixup has ended.
     Mended(FixupReport),
+    /// A hook starts.
+    Hook(String),
+    /// A hook has ended.
+    Hooked(HookWhen, String, HookOutcome),
+    /// Pods that were there before.
+    There(Vec<String>),
 }
 
 impl RestoreRun {
@@ -125,6 +139,8 @@ impl RestoreRun {
             failures: Vec::new(),
             waiting: None,
             fixups: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            there: None,
             notes: Vec::new(),
         }
     }
@@ -170,6 +186,12 @@ impl RestoreRun {
                 self.fixups.insert(report.name.clone(), report.outcome);
                 self.waiting = None;
             }
+            News::Hook(name) => self.waiting = Some(format!("hook {name}")),
+            News::Hooked(when, name, outcome) => {
+                self.hooks.entry(*when).or_default().insert(name.clone(), *outcome);
+                self.waiting = None;
+            }
+            News::There(pods) => self.there = Some(pods.clone()),
         }
     }
 
@@ -191,6 +213,12 @@ impl RestoreRun {
         })
     }
 
+    /// Hooks of a moment that have ended in a way that need not be repeated.
+    pub fn hooked(&self, when: HookWhen) -> BTreeSet<String> {
+        let ended = self.hooks.get(&when).into_iter().flatten();
+        ended.filter(|(_, outcome)| !outcome.spoils()).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Ends the run with its report.
     pub fn finish(&mut self, report: &RestoreReport) {
         let objects = || report.waves.iter().flat_map(|wave| &wave.objects);
@@ -206,6 +234,11 @@ impl RestoreRun {
         let failures = objects().chain(&report.left_out).filter(failed);
         self.failures = failures.take(NAMED).cloned().collect();
         self.fixups = report.fixups.iter().map(|fixup| (fixup.name.clone(), fixup.outcome)).collect();
+        self.hooks.clear();
+        for hook in &report.hooks {
+            self.hooks.entry(hook.when).or_default().insert(hook.name.clone(), hook.outcome);
+        }
+        self.there = None;
         self.notes.clone_from(&report.notes);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! In: ports · Out: `Reach` · Touches: nothing
 
+use crate::domain::hook_report::HookReport;
 use crate::domain::report::{FixupReport, ObjectReport};
 use crate::engine::retry::Patience;
 use crate::ports::clock::Clock;
@@ -26,6 +27,15 @@ pub trait Progress: Send + Sync {
 
     /// A fixup has ended.
     fn mended(&self, _report: &FixupReport) {}
+
+    /// A hook starts.
+    fn hook(&self, _name: &str) {}
+
+    /// A hook has ended.
+    fn hooked(&self, _report: &HookReport) {}
+
+    /// Pods of these uids, which ask for hooks, were there before anything was written.
+    fn there(&self, _pods: &[String]) {}
 }
 
 /// Tells nobody.

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!((stream.first.len(), stream.last.len(), stream.bytes), (FIRST, KEPT, 50_018));
         assert!(stream.first.starts_with(b"first line\n") && stream.last.ends_with(b"xxthe end"));
         assert!(stream.is_cut());
-        stream.add(&[b'y'; 40_000]);
+        stream.add(&vec![b'y'; 40_000]);
         assert_eq!(stream.last, [b'y'; KEPT]);
     }
 }

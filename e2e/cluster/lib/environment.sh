@@ -16,6 +16,8 @@ environment() {
   fi
   if node_alive; then
     echo "BACKSTAY_E2E_IMAGE=$IMAGE_PREFIX/busybox:1"
+    if databases_ready; then echo "BACKSTAY_E2E_DATABASES=$IMAGE_PREFIX/databases:1"; fi
+    echo "BACKSTAY_E2E_PAUSE=$IMAGE_PREFIX/pause:1"
     echo "BACKSTAY_E2E_NODE=localhost"
     echo "BACKSTAY_E2E_VOLUMES=$DIR/work/volumes"
   fi

@@ -31,6 +31,7 @@ node_up() {
   wait_for 30 containerd ctr_in version
   image_import pause "$DIR/work/pause.tar" "$CACHE/bin/pause"
   image_import busybox "$DIR/work/busybox.tar" /bin/busybox
+  databases_import
   start kubelet nsenter --mount="$(nest_path)" -- "$KUBE" kubelet --config "$DIR/work/node/kubelet.yaml" \
     --kubeconfig "$DIR/pki/kubelet.kubeconfig" --root-dir "$DIR/work/kubelet" --cert-dir "$DIR/work/kubelet/pki" \
     --hostname-override localhost --node-ip "$SUBNET.1"

@@ -97,8 +97,8 @@ fn ended(status: &Status, program: &str) -> Result<Ended, Error> {
         return Ok(Ended::Code(0));
     }
     let causes = status.details.iter().flat_map(|details| details.causes.iter().flatten());
-    let code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode"));
-    let code = code.filter_map(|cause| cause.message.as_deref()?.parse().ok()).next();
+    let mut code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    let code = code.find_map(|cause| cause.message.as_deref()?.parse().ok());
     match code {
         Some(code) => Ok(Ended::Code(code)),
         None => Err(not_begun(status.message.as_deref().unwrap_or_default(), program)),

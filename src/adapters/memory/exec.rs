@@ -165,22 +165,22 @@ impl Exec for Containers {
         if let Some(ended) = self.signal(command) {
             return Ok(ended);
         }
+        let shellless = image.contains("distroless");
+        if shellless && command.first().is_some_and(|program| program == "sh") {
+            return Err(Error::NoProgram("sh".into()));
+        }
         let process = {
             let mut shared = self.lock();
             let process = 100 + u32::try_from(shared.processes.len()).unwrap_or_default();
             shared.processes.insert(process, Process::Running);
             process
         };
-        let shellless = image.contains("distroless");
         let mut words = command;
         if let [shell, flag, script, _, rest @ ..] = command
             && shell == "sh"
             && flag == "-c"
             && script.contains("exec \"$@\"")
         {
-            if shellless {
-                return Err(Error::NoProgram(shell.clone()));
-            }
             let mark = script.split('"').nth(1).unwrap_or_default().replace("$$", &process.to_string());
             transcript.output(format!("{mark}\n").as_bytes());
             words = rest;
@@ -193,9 +193,6 @@ impl Exec for Containers {
             [shell, flag, script, ..] if shell == "sh" && flag == "-c" => script.clone(),
             _ => said,
         };
-        if shellless && program == "sh" {
-            return Err(Error::NoProgram(program));
-        }
         let code = self.script(container, (&script, process), transcript).await;
         self.lock().processes.insert(process, Process::Ended);
         // A pod that went while the command ran took it along.

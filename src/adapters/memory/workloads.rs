@@ -160,7 +160,14 @@ fn pods(state: &mut State) {
         let mut after = (*pod).clone();
         after["spec"]["nodeName"] = "memory".into();
         set(state, &slot, after);
-        set_status(state, &slot, json!({"phase": phase, "conditions": [condition], "podIP": "10.244.0.2"}));
+        let containers = pod.pointer("/spec/containers").and_then(Json::as_array).into_iter().flatten();
+        let started = json!({"startedAt": state.now.to_string()});
+        let runs = if job { json!({"terminated": started}) } else { json!({"running": started}) };
+        let statuses: Vec<Json> =
+            containers.map(|c| json!({"name": c["name"], "ready": !job, "state": runs})).collect();
+        let status = json!({"phase": phase, "conditions": [condition], "containerStatuses": statuses,
+            "podIP": "10.244.0.2"});
+        set_status(state, &slot, status);
     }
 }
 
@@ -310,7 +317,10 @@ fn pod(state: &mut State, owner: &Json, name: &str) {
             None => spec["volumes"] = json!([entry]),
         }
     }
-    let metadata = child(owner, name, &template["metadata"]["labels"]);
+    let mut metadata = child(owner, name, &template["metadata"]["labels"]);
+    if let Some(annotations) = template.pointer("/metadata/annotations") {
+        metadata["annotations"] = annotations.clone();
+    }
     make(state, json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}));
 }
 

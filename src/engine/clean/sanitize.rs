@@ -13,6 +13,7 @@ use crate::domain::object::{Json, Manifest, ObjectKey, Owner, Resource};
 use crate::domain::rule::Edit;
 use crate::domain::rules::{Catalog, KindRules};
 use crate::engine::gather::collect::Collected;
+use crate::engine::hooks::replicas;
 
 /// What is known and wanted when objects are cleaned.
 #[derive(Clone, Debug)]
@@ -106,12 +107,14 @@ pub fn sanitize(batch: Collected, sanitizer: &Sanitizer) -> Clean {
 
 /// The mirror form of an object of this kind, whether or not a mirror would show it: what diffs compare.
 pub fn normalise(object: Manifest, rules: &KindRules<'_>) -> Manifest {
+    let object = replicas::restored(object);
     let (edits, _) = rules.mirror(&object);
     mirror_form(object, &edits, &KindFilter::default())
 }
 
 /// What a mirror shows of an object of this kind when the policy has no rules of its own: what diffs compare.
 pub fn mirror_view(object: Manifest, rules: &KindRules<'_>) -> MirrorForm {
+    let object = replicas::restored(object);
     let controller = object.controller();
     let step = Step { rules: rules.clone(), filter: KindFilter::default(), wants: Wants::Mirror };
     step.mirror(object, controller.as_ref(), &mut BTreeSet::new())
@@ -125,6 +128,8 @@ struct Step<'s> {
 
 impl Step<'_> {
     fn clean(&self, object: Manifest, notes: &mut BTreeSet<String>) -> CleanObject {
+        // What a hook has scaled down is saved as it was before.
+        let object = replicas::restored(object);
         let (key, controller) = (object.key(), object.controller());
         let uid = object.uid().map(Into::into);
         let labels = labels(&object);

@@ -70,6 +70,8 @@ pub struct Taken {
     pub managed: Managed,
     /// Where old names still stand in it.
     pub mentions: Vec<Mention>,
+    /// Names of hooks whose init containers it got.
+    pub inits: Vec<String>,
 }
 
 /// What ties an object to tools that manage objects.
@@ -225,7 +227,8 @@ impl Run<'_> {
                 let managed = managed(key == saved, claimed, stays, inventory);
                 let mentions = self.old_names.as_ref().map(|names| names.find(prepared.manifest()));
                 let mentions = mentions.unwrap_or_default();
-                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, managed, mentions });
+                let inits = prepared.inits().to_vec();
+                self.chosen.taken.push(Taken { at, key, gvk, owners, notes, managed, mentions, inits });
             }
             Ok(Preparation::Leave(reason)) => self.leave(saved, ObjectAction::Skipped, reason),
             Err(error) => self.leave(saved, ObjectAction::Failed, chain(&error)),

@@ -44,6 +44,9 @@ pub struct PlannedObject {
     /// What the reader should know of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Names of hooks whose init containers it got.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inits: Vec<String>,
     /// What comes earlier in the plan and must be there first, so that a preview cannot ask the server about the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -102,6 +105,7 @@ struct Drafted<'a> {
     new_kind: bool,
     recast: Option<Recast>,
     managed: Managed,
+    inits: Vec<String>,
 }
 
 /// As what an object is sent.
@@ -131,6 +135,7 @@ impl Drafted<'_> {
             uid: entry.and_then(|entry| entry.uid.as_deref()),
             labels: entry.map_or(no_labels, |entry| &entry.labels),
             controller: entry.and_then(|entry| entry.controller.as_ref()),
+            wanted: !self.inits.is_empty(),
         }
     }
 }
@@ -199,6 +204,7 @@ impl<'a> Draft<'a> {
                 resource: Arc::new(resource),
                 recast,
                 managed: one.managed,
+                inits: one.inits,
             });
         }
         objects.sort_by_key(|object| object.entry.map(|(at, _)| at));
@@ -332,6 +338,7 @@ impl<'a> Draft<'a> {
             new_kind: false,
             recast: None,
             managed: Managed::default(),
+            inits: Vec::new(),
         }));
     }
 
@@ -364,7 +371,7 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
         let members = wave.members.into_iter();
         let mut wave_objects: Vec<PlannedObject> = members
             .filter_map(|at| {
-                let Drafted { key, notes, after, entry, resource, new_kind, recast, managed } =
+                let Drafted { key, notes, after, entry, resource, new_kind, recast, managed, inits } =
                     objects[at].take()?;
                 let entry = entry.map(|(entry, _)| entry);
                 let ready = awaited.remove(&at).and_then(|ready| wait(ready, cluster.waits.get(&wave.name)));
@@ -372,6 +379,7 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
                 Some(PlannedObject {
                     key,
                     notes,
+                    inits,
                     after,
                     entry,
                     resource,

@@ -10,6 +10,7 @@ use std::error::Error as _;
 use futures::StreamExt;
 use serde::Serialize;
 
+use super::init::Inits;
 use super::owners::{Member, RulesByKind, Verdict, owners};
 use super::prepare::{Cluster, Destination, Mapping, Preparation, prepare};
 use crate::domain::names::{Named, Scope};
@@ -93,6 +94,7 @@ pub async fn missing(state: &State, catalog: &Catalog) -> Result<ReferenceReport
 /// Positions of the objects that their controllers do not make again.
 fn restored(state: &State, catalog: &Catalog) -> Vec<usize> {
     let members = state.entries.iter().map(|entry| Member {
+        wanted: false,
         key: &entry.key,
         resource: &entry.resource,
         uid: entry.uid.as_deref(),
@@ -212,6 +214,7 @@ impl<'a> Search<'a> {
         let volumes = volume.map(|name| (name.to_owned(), Volume::default())).into_iter().collect();
         let mapping = Mapping::default();
         let to = Destination {
+            inits: &Inits::default(),
             cluster: Cluster::Same,
             owners: None,
             mapping: &mapping,

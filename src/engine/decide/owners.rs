@@ -21,6 +21,8 @@ pub struct Member<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Its controller, if it has one.
     pub controller: Option<&'a Owner>,
+    /// Whether it comes back although its controller does, because a hook changes it.
+    pub wanted: bool,
 }
 
 impl Member<'_> {
@@ -84,7 +86,7 @@ pub fn owners(members: &[Member<'_>], catalog: &Catalog, asked: &KindMatcher) ->
                 "made by {maker}, which could not make it again as it was"
             ));
         }
-        if is_asked(member.resource) {
+        if member.wanted || is_asked(member.resource) {
             return Verdict::RestoreOwned(format!("made by {maker}, which adopts it"));
         }
         Verdict::Leave(format!("made by {maker}"))

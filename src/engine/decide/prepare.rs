@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{self, Hold};
+use super::init::{self, Inits};
 use crate::domain::object::{Json, Malformed, Manifest, OwnerReference};
 use crate::domain::owners::Owners;
 use crate::domain::path::FieldPath;
@@ -24,6 +25,8 @@ pub struct Destination<'a> {
     pub owners: Option<Owners>,
     /// Changes that a person wants made, in this order.
     pub transforms: &'a [Transform],
+    /// What hooks put in front of pods.
+    pub inits: &'a Inits,
     /// Persistent volumes that the restore brings back or the cluster has. Claims of others get new volumes.
     pub volumes: &'a BTreeMap<String, Volume>,
 }
@@ -88,6 +91,7 @@ pub struct Prepared {
     owners: Vec<OwnerReference>,
     finalizers: Vec<String>,
     mapped: BTreeSet<Mapped>,
+    inits: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -115,6 +119,11 @@ impl Prepared {
     /// Old names of mappings that stood in it.
     pub fn mapped(&self) -> &BTreeSet<Mapped> {
         &self.mapped
+    }
+
+    /// Names of hooks whose init containers it got.
+    pub fn inits(&self) -> &[String] {
+        &self.inits
     }
 
     /// The object with these owner references.
@@ -169,6 +178,9 @@ pub enum Error {
     /// A transform of the request does not fit.
     #[error(transparent)]
     Transform(#[from] transform::Error),
+    /// A pod asks for a hook in a way that is not understood.
+    #[error("cannot use the hook that the pod asks for: {0}")]
+    Init(String),
     /// The changes left no object behind.
     #[error("cannot use the object after the changes of the catalog")]
     Malformed(#[from] Malformed),
@@ -217,10 +229,21 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
     for transform in transforms {
         manifest = transform.change(manifest)?;
     }
+    let is_pod = manifest.gvk().group.is_empty() && manifest.kind() == "Pod";
+    let mut inits = Vec::new();
+    if is_pod {
+        let (names, containers): (Vec<_>, Vec<_>) =
+            to.inits.of(&manifest).map_err(Error::Init)?.into_iter().unzip();
+        if !names.is_empty() {
+            manifest = manifest.edit(|tree| init::put(tree, &containers.concat()))?;
+        }
+        inits = names;
+    }
     let manifest = manifest.sorted();
     let kept = manifest.finalizers();
     finalizers.retain(|finalizer| !kept.contains(finalizer));
-    let notes = notes(&finalizers);
+    let mut notes = notes(&finalizers);
+    notes.extend(inits.iter().map(|hook| format!("init containers of hook {hook} run first")));
     Ok(Preparation::Send(Prepared {
         manifest,
         merge_existing,
@@ -228,6 +251,7 @@ pub fn prepare(object: Manifest, rules: &KindRules<'_>, to: &Destination<'_>) ->
         owners,
         finalizers,
         mapped,
+        inits,
         notes,
     }))
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::choose::{self, Chosen, choose};
 use super::draft::{self, PlannedWave, draft};
 use super::hold::Hold;
+use super::init::Inits;
 use super::prepare::{Cluster, Destination, Mapping};
 use super::surplus::Surplus;
 use super::survey::Survey;
@@ -18,6 +19,7 @@ use super::unmatched::unmatched;
 use crate::domain::conflict::{Existing, ExistingRules};
 use crate::domain::duration::Duration;
 use crate::domain::field::closest;
+use crate::domain::hook_template::{Hook, HookUse};
 use crate::domain::mention::{self, Mention};
 use crate::domain::object::{Manifest, ObjectKey, Resource};
 use crate::domain::owners::Owners;
@@ -51,11 +53,6 @@ pub enum Error {
     /// A transform of the request is wrong.
     #[error("cannot read transform {0:?} of the restore request: {1}")]
     Transform(String, String),
-    /// The request has hooks.
-    #[error(
-        "cannot restore with hooks: this version does not carry them out yet; take `hooks` out of the request"
-    )]
-    Hooks,
     /// The state cannot be read.
     #[error("cannot read {0}")]
     State(String, #[source] Box<open::Error>),
@@ -106,6 +103,7 @@ pub struct Settings {
     served: Vec<Resource>,
     finalizers: Vec<FinalizerRule>,
     status_of: KindMatcher,
+    inits: Inits,
 }
 
 impl Settings {
@@ -141,8 +139,9 @@ impl Settings {
             served: _,
             finalizers: _,
             status_of: _,
+            inits,
         } = self;
-        Destination { cluster: *cluster, owners: *owners, mapping, transforms, volumes }
+        Destination { cluster: *cluster, owners: *owners, mapping, transforms, inits, volumes }
     }
 
     /// Whether an object gets the status it was saved with: its annotation `velero.io/restore-status` says so, or its kind.
@@ -166,9 +165,6 @@ pub async fn plan(
     catalog: &Arc<Catalog>,
     survey: &Survey,
 ) -> Result<RestorePlan, Error> {
-    if !spec.hooks.is_empty() {
-        return Err(Error::Hooks);
-    }
     let selection = Selection::compile(&spec.select).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Error::Select(all.join("; "))
@@ -233,7 +229,14 @@ fn settings(
         finalizers: spec.finalizers.clone(),
         status_of: KindMatcher::new(&spec.restore_status_of)
             .map_err(|error| Error::Status(error.to_string()))?,
+        inits: Inits::new(&hooks(spec), spec.hook_annotations),
     })
+}
+
+/// The hooks of a request that stand in place; templates were filled in before.
+pub fn hooks(spec: &RestoreSpec) -> Vec<Hook> {
+    let own = |one: &HookUse| Some(Hook { name: one.name.clone(), spec: one.hook.clone()? });
+    spec.hooks.iter().filter_map(own).collect()
 }
 
 /// How long the request waits for single waves.

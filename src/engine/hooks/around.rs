@@ -60,7 +60,7 @@ impl<'a> Hooks<'a> {
     pub async fn owed(&self, namespaces: Option<Vec<String>>) -> Result<Owed, Blind> {
         let [before, after] = self.moments;
         let Doors { reach, .. } = self.doors;
-        let Ground { hooks, places, annotations, by } = &self.ground;
+        let Ground { hooks, places, annotations, done: _, by } = &self.ground;
         let (mut early, mut late) = (false, false);
         if let Some(meant) = annotations {
             let seen = survey(&self.doors, places, &[], true).await?;

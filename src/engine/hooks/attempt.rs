@@ -66,7 +66,20 @@ impl Attempt {
             exec::Error::Cluster(error @ cluster::Error::NotFound(_)) => {
                 return Self::failed(HookResult::PodGone, error.to_string());
             }
-            exec::Error::Cluster(error) => return Self::refused("running a command", error),
+            exec::Error::Cluster(error) => {
+                let attempt = Self::refused("running a command", error);
+                // The API server does not always say what it misses.
+                let missing = "the account needs get and create on pods/exec here";
+                let reason = attempt
+                    .reason
+                    .clone()
+                    .map(|said| format!("{}; {missing}", said.trim_end_matches([':', ' '])));
+                let reason = reason.filter(|_| attempt.result == HookResult::Forbidden);
+                return Self {
+                    reason: reason.or_else(|| Some(format!("running a command: {error}"))),
+                    ..attempt
+                };
+            }
             exec::Error::Denied(_) => HookResult::Denied,
             exec::Error::NoContainer(_) => HookResult::NoSuchContainer,
             exec::Error::NotRunning(_) => HookResult::NotRunning,

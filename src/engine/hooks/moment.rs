@@ -2,6 +2,9 @@
 //!
 //! In: `Hook`s, the ground of a run · Out: `HookReport`s · Touches: containers, cluster, services, clock
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use futures::StreamExt;
 use futures::stream;
 
@@ -16,9 +19,13 @@ use super::velero;
 use crate::domain::hook::{HookSpec, HookWhen, OnError};
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult, HookTarget};
 use crate::domain::hook_template::Hook;
+use crate::engine::retry::after;
 
 /// Targets whose output is held at the same time.
 const CHUNK: usize = 256;
+
+/// How often it is looked for pods that are not there yet.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The hooks of a run, and where it takes place.
 pub struct Ground<'a> {
@@ -28,6 +35,8 @@ pub struct Ground<'a> {
     pub places: Places<'a>,
     /// Whether pods may ask for hooks by annotation, and which of them belong to the run.
     pub annotations: Option<&'a (dyn Fn(&Pod) -> bool + Sync)>,
+    /// Names of hooks that ran before the run was interrupted, and are not repeated.
+    pub done: BTreeSet<String>,
     /// Whom a workload that is scaled down remembers, such as `policy shop`.
     pub by: &'a str,
 }
@@ -43,9 +52,11 @@ pub struct Planned {
 
 /// The hooks of a moment in order; for those that pods ask for by annotation `None`.
 fn order<'a>(ground: &'a Ground<'_>, when: HookWhen) -> Vec<Option<&'a Hook>> {
-    let own = ground.hooks.iter().filter(|hook| hook.spec.when == when && hook.spec.init.is_none());
+    let own = ground.hooks.iter().filter(|hook| {
+        hook.spec.when == when && hook.spec.init.is_none() && !ground.done.contains(&hook.name)
+    });
     let mut order: Vec<Option<&Hook>> = own.map(Some).collect();
-    order.extend(ground.annotations.map(|_| None));
+    order.extend(ground.annotations.filter(|_| !ground.done.contains(velero::NAME)).map(|_| None));
     order.sort_by_key(|hook| match hook {
         Some(hook) => (hook.spec.weight, hook.name.as_str()),
         None => (0, velero::NAME),
@@ -111,10 +122,35 @@ pub async fn run(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) -> Vec<
         if planned.hook.spec.exec.is_none() {
             seen = None;
         }
-        doors.reach.progress.waiting(&format!("hook {}", planned.hook.name));
-        reports.push(carry_out(doors, planned, ground.by).await);
+        doors.reach.progress.hook(&planned.hook.name);
+        let planned = appeared(doors, ground, planned).await;
+        let report = carry_out(doors, planned, ground.by).await;
+        doors.reach.progress.hooked(&report);
+        reports.push(report);
     }
     reports
+}
+
+/// Looks again for what a restored operator may still be making, for as long as the hook waits for pods.
+async fn appeared(doors: &Doors<'_>, ground: &Ground<'_>, planned: Planned) -> Planned {
+    let spec = &planned.hook.spec;
+    let Some(wait) = spec.wait.filter(|_| spec.when == HookWhen::PostRestore && planned.targets.is_empty())
+    else {
+        return planned;
+    };
+    let clock = doors.reach.clock;
+    let deadline = after(clock.now(), wait.timeout.as_std());
+    let sidecar = |name: &str| doors.catalog.is_sidecar(name);
+    while clock.now() < deadline {
+        doors.reach.progress.waiting(&format!("pods for hook {}", planned.hook.name));
+        clock.sleep(LOOK).await;
+        let Ok(seen) = look(doors, ground, &[Some(&planned.hook)]).await else { continue };
+        let targets = targets(&planned.hook.spec, &seen, &sidecar);
+        if !targets.is_empty() {
+            return Planned { targets, ..planned };
+        }
+    }
+    planned
 }
 
 fn blind(hook: Option<&Hook>, when: HookWhen, why: &str) -> HookReport {
@@ -189,3 +225,6 @@ pub async fn scale_back(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) 
     reports.push(HookReport { name, when, outcome, reason: None, runs });
     reports
 }
+
+#[cfg(test)]
+pub(in crate::engine) mod tests;

@@ -40,7 +40,7 @@ pub fn down(workload: &Manifest, by: &str, to: u64) -> Option<Json> {
         return None;
     }
     let record = Record { by: by.to_owned(), was, to };
-    Some(patch(workload, json!({SCALED: json!(record).to_string()}), Some(to)))
+    Some(patch(workload, Some(&record), Some(to)))
 }
 
 /// What scales a workload back, bound to the version it was made for; `None` where it carries no record. Replicas that somebody
@@ -48,12 +48,13 @@ pub fn down(workload: &Manifest, by: &str, to: u64) -> Option<Json> {
 pub fn back(workload: &Manifest) -> Option<Json> {
     let Record { by: _, was, to } = record(workload)?;
     let ours = replicas(workload) == to;
-    Some(patch(workload, json!({SCALED: null}), ours.then_some(was)))
+    Some(patch(workload, None, ours.then_some(was)))
 }
 
-fn patch(workload: &Manifest, annotations: Json, replicas: Option<u64>) -> Json {
+fn patch(workload: &Manifest, record: Option<&Record>, replicas: Option<u64>) -> Json {
     let version = workload.at("/metadata/resourceVersion").cloned().unwrap_or_default();
-    let mut patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
+    let text = record.map(|record| json!(record).to_string());
+    let mut patch = json!({"metadata": {"resourceVersion": version, "annotations": {SCALED: text}}});
     if let Some(replicas) = replicas {
         patch["spec"] = json!({"replicas": replicas});
     }

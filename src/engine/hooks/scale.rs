@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::attempt::Attempt;
 use super::doors::Doors;
 use super::replicas;
-use super::survey::{Blind, Places, list, workload};
+use super::survey::{Blind, Places, list, scopes_of, workload};
 use crate::domain::hook_report::HookResult;
 use crate::domain::object::{Json, Manifest, ObjectKey};
 use crate::engine::retry::{Pace, after, persist};
-use crate::ports::cluster::{Error, Mode, Patch, Place, Scope};
+use crate::ports::cluster::{Error, Mode, Patch, Place};
 
 /// How often a workload is read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,10 +41,7 @@ pub async fn back(doors: &Doors<'_>, key: &ObjectKey, timeout: Duration) -> Atte
 /// # Errors
 /// A list that fails.
 pub async fn scaled(doors: &Doors<'_>, places: &Places<'_>, by: &str) -> Result<Vec<ObjectKey>, Blind> {
-    let scopes = match &places.known {
-        Some(names) => names.iter().cloned().map(Scope::Namespace).collect(),
-        None => vec![Scope::All],
-    };
+    let scopes = scopes_of(places);
     let mut found = Vec::new();
     for kind in ["Deployment", "StatefulSet"] {
         for scope in &scopes {
@@ -68,7 +65,7 @@ async fn change(
     let reach = doors.reach;
     let resource = workload(&key.kind);
     let place = Place { namespace: key.namespace.as_deref(), name: &key.name, subresource: "" };
-    let mut pace = Pace::new(reach.patience);
+    let mut pauses = Pace::new(reach.patience);
     loop {
         let get = async || reach.reader.get(&resource, place.namespace, place.name).await;
         let Some(now) = persist(reach.clock, reach.patience, get).await.result? else { return Ok(None) };
@@ -76,7 +73,7 @@ async fn change(
         match reach.writer.patch(&resource, place, &Patch::Merge(patch), Mode::Real).await {
             Ok(now) => return Ok(Some(now)),
             Err(Error::NotFound(_)) => return Ok(None),
-            Err(error) => match pace.pause(reach.clock.now(), &error) {
+            Err(error) => match pauses.pause(reach.clock.now(), &error) {
                 Some(pause) => reach.clock.sleep(pause).await,
                 None => return Err(error),
             },

@@ -14,6 +14,9 @@ use crate::engine::gather::listing;
 use crate::engine::retry::persist;
 use crate::ports::cluster::{Error, Scope};
 
+/// So many namespaces are listed one by one, so that an account that sees only them is enough.
+const FEW: usize = 50;
+
 /// Which parts of a cluster belong to a run.
 pub struct Places<'a> {
     /// The namespaces, where they are known without asking the cluster.
@@ -84,10 +87,12 @@ pub async fn survey(
     Ok(seen)
 }
 
-fn scopes_of(places: &Places<'_>) -> Vec<Scope> {
+/// Where lists look.
+pub fn scopes_of(places: &Places<'_>) -> Vec<Scope> {
     match &places.known {
-        Some(names) => names.iter().cloned().map(Scope::Namespace).collect(),
-        None => vec![Scope::All],
+        // Many namespaces are read faster in one list.
+        Some(names) if names.len() <= FEW => names.iter().cloned().map(Scope::Namespace).collect(),
+        Some(_) | None => vec![Scope::All],
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Seen {
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Their pods that have not ended, sorted by key.
     pub pods: Vec<Pod>,
-    /// Their Deployments, StatefulSets and DaemonSets, sorted by key.
+    /// Their `Deployment`s, `StatefulSet`s and `DaemonSet`s, sorted by key.
     pub workloads: Vec<Workload>,
 }
 

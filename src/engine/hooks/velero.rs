@@ -3,7 +3,7 @@
 //! Other than Velero: without a named container the hook goes into no known sidecar; no wait is endless; a failure under
 //! `on-error=Continue` is a warning; a restore's hooks of one pod never stop those of another.
 //!
-//! Source: https://velero.io/docs/main/backup-hooks/ and https://velero.io/docs/main/restore-hooks/
+//! Source: <https://velero.io/docs/main/backup-hooks/> and <https://velero.io/docs/main/restore-hooks/>
 //!
 //! In: a `Pod` · Out: `PodHook`s · Touches: nothing
 
@@ -19,7 +19,7 @@ use crate::domain::hook::{ExecHook, HookScope, HookSpec, HookWhen, InitHook, OnE
 pub const NAME: &str = "velero-annotations";
 
 /// How long a pod is waited for where the annotation sets no bound.
-const WAIT: duration::Duration = duration::Duration::seconds(600);
+pub const WAIT: duration::Duration = duration::Duration::seconds(600);
 
 /// The hook that a pod asks for at a moment, if it asks for one.
 ///
@@ -91,7 +91,8 @@ pub fn nothing(when: HookWhen) -> HookSpec {
     spec(when, ExecHook { container: None, command: Vec::new() })
 }
 
-fn spec(when: HookWhen, exec: ExecHook) -> HookSpec {
+/// A hook in every pod, with nothing said but what it runs.
+pub fn spec(when: HookWhen, exec: ExecHook) -> HookSpec {
     HookSpec {
         when,
         scope: Some(HookScope::Pod),
@@ -118,7 +119,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// A duration as Go writes it, in whole seconds at least: `1h30m`, `90s`, `1500ms`.
-fn length(text: &str) -> Option<duration::Duration> {
+pub fn length(text: &str) -> Option<duration::Duration> {
     if text == "0" {
         return Some(duration::Duration::seconds(0));
     }

@@ -237,10 +237,10 @@ impl<'a> Desk<'a> {
 
     /// Requests name waves of the catalog only.
     fn waves(&mut self, catalog: &Catalog) {
-        let names = catalog.waves().iter().map(|wave| wave.name.as_str());
+        let names: Vec<&str> = catalog.waves().iter().map(|wave| wave.name.as_str()).collect();
         for (name, restore) in &self.set.restores {
             let Some(found) = self.known.get(&("RestoreRequest", name.as_str())) else { continue };
-            let errors = restore.check_waves(names.clone());
+            let errors = restore.check_waves(&names);
             self.problems.extend(errors.into_iter().map(|error| found.problem(error.under("/spec"), false)));
         }
     }

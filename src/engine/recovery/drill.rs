@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use crate::domain::conflict::Existing;
+use crate::domain::hook::HookAnnotations;
 use crate::domain::restore_request::{RestoreSource, RestoreSpec};
 use crate::domain::selection::{Patterns, SelectSpec};
 use crate::domain::transform::TransformSpec;
@@ -131,7 +132,14 @@ pub fn request(from: RestoreSource, meant: &Meant, ground: &Ground, workloads: W
     if workloads == Workloads::Still {
         transforms.extend(STILL.iter().cloned());
     }
-    RestoreSpec { select, namespace_mapping: mapping, transforms, existing, ..RestoreSpec::of(from) }
+    RestoreSpec {
+        select,
+        namespace_mapping: mapping,
+        transforms,
+        existing, // A trial runs no hooks: they could load yesterday's dump into today's database.
+        hook_annotations: HookAnnotations::Ignore,
+        ..RestoreSpec::of(from)
+    }
 }
 
 /// Scratch namespaces are told apart, and stay out of backups.

@@ -8,6 +8,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::{Either, select};
 use jiff::Timestamp;
 
+use crate::domain::hook_report::HookReport;
 use crate::domain::report::{
     FixupOutcome, FixupReport, ObjectReport, Outcome, OwnerReport, Phase, RestoreReport, WaveReport,
 };
@@ -18,6 +19,8 @@ use crate::engine::journal::{Answer, Desk, HEARTBEAT};
 use crate::engine::mend::fixup_plan::Fixup;
 use crate::engine::mend::fixups;
 use crate::engine::reach::{Progress, Reach};
+use crate::engine::recovery::hooked::{Hooking, RestoreHooks};
+use crate::engine::recovery::inits;
 use crate::engine::restore::apply::{self, apply};
 use crate::engine::restore::pause;
 use crate::engine::retry::after;
@@ -55,6 +58,12 @@ pub enum Error {
     /// Nothing was written.
     #[error(transparent)]
     Apply(#[from] apply::Error),
+    /// It is not known which pods are there before.
+    #[error("cannot run the hooks of the restore; nothing was written: {0}")]
+    Hooks(String),
+    /// A hook failed before anything was written.
+    #[error("hook {0} failed, so nothing was written: {1}")]
+    Hook(String, String),
 }
 
 /// A run without a report, and what became of the owners that it had paused.
@@ -75,14 +84,18 @@ pub struct Broken {
 ///
 /// # Errors
 /// An owner cannot be paused, or as [`apply`]; nothing was restored then.
-pub async fn run(job: &Job, reach: &Reach<'_>, log: &mut Log) -> Result<RestoreReport, Broken> {
+pub async fn run(
+    job: &Job,
+    (reach, hooks): (&Reach<'_>, Option<RestoreHooks<'_>>),
+    log: &mut Log,
+) -> Result<RestoreReport, Broken> {
     let (sender, receiver) = unbounded();
     let ears = Ears { outer: reach.progress, sender };
     let mut desk = Listener { receiver, waves: Vec::new(), changed: false, written: reach.clock.now() };
     let before = log.run.clone();
     let result = {
         let inner = Reach { progress: &ears, ..*reach };
-        let work = std::pin::pin!(work(job, &inner, &before));
+        let work = std::pin::pin!(work(job, (&inner, hooks), &before));
         let keep = std::pin::pin!(desk.keep(reach, log));
         match select(work, keep).await {
             Either::Left((done, _)) => Ended::Done(Box::new(done)),
@@ -123,9 +136,40 @@ enum Stop {
     TakenOver,
 }
 
-/// Owners, waves and fixups.
-async fn work(job: &Job, reach: &Reach<'_>, before: &RestoreRun) -> Result<RestoreReport, Error> {
+/// Owners, hooks, waves, fixups, and hooks again.
+async fn work(
+    job: &Job,
+    (reach, hooks): (&Reach<'_>, Option<RestoreHooks<'_>>),
+    before: &RestoreRun,
+) -> Result<RestoreReport, Error> {
     pause::pause(&job.pause, reach).await?;
+    let Some(hooks) = hooks else { return waves(job, reach, before).await };
+    let hooking = Hooking::begin(hooks, *reach, &job.plan, before).await.map_err(Error::Hooks)?;
+    let early = hooking.before(before).await;
+    if let Some(failed) = early.iter().find(|hook| hook.outcome.spoils()) {
+        let error = Error::Hook(failed.name.clone(), failed.told());
+        // What the others did has to be undone.
+        hooking.after(before).await;
+        return Err(error);
+    }
+    let has_early = !early.is_empty();
+    let mut report = waves(job, reach, before).await?;
+    report.hooks = early;
+    if report.outcome == Outcome::Failed && !has_early {
+        report.notes.push("no hook ran, because the restore failed".to_owned());
+    } else {
+        report.hooks.extend(inits::reports(&job.plan, &report.waves, hooks.hooks));
+        report.hooks.extend(hooking.after(before).await);
+    }
+    if report.outcome == Outcome::Complete {
+        report.outcome = report.judge();
+    }
+    report.finished = reach.clock.now();
+    Ok(report)
+}
+
+/// Waves and fixups.
+async fn waves(job: &Job, reach: &Reach<'_>, before: &RestoreRun) -> Result<RestoreReport, Error> {
     let mut report = apply(&job.plan, &job.state, reach).await?;
     if report.outcome == Outcome::Failed {
         let note = "no fixup ran, because the restore failed";
@@ -193,6 +237,21 @@ impl Progress for Ears<'_> {
         self.keep(News::Mended(report.clone()));
         self.outer.mended(report);
     }
+
+    fn hook(&self, name: &str) {
+        self.keep(News::Hook(name.to_owned()));
+        self.outer.hook(name);
+    }
+
+    fn hooked(&self, report: &HookReport) {
+        self.keep(News::Hooked(report.when, report.name.clone(), report.outcome));
+        self.outer.hooked(report);
+    }
+
+    fn there(&self, pods: &[String]) {
+        self.keep(News::There(pods.to_vec()));
+        self.outer.there(pods);
+    }
 }
 
 /// Writes news into the journal, and hears what the journal says.
@@ -238,7 +297,12 @@ impl Listener {
                         wave.objects.push(report);
                     }
                 }
-                News::Waiting(_) | News::Fixup(_) | News::Mended(_) => {}
+                News::Waiting(_)
+                | News::Fixup(_)
+                | News::Mended(_)
+                | News::Hook(_)
+                | News::Hooked(..)
+                | News::There(_) => {}
             }
         }
     }

@@ -48,6 +48,7 @@ fn judged(text: &str) -> String {
     let members: Vec<Member<'_>> = saved
         .iter()
         .map(|s| Member {
+            wanted: false,
             key: &s.key,
             resource: &s.resource,
             uid: s.uid.as_deref(),

@@ -12,6 +12,7 @@ use crate::domain::catalog::{CatalogSpec, RuleSpec};
 use crate::domain::object::{Gvk, Resource};
 use crate::domain::rules::{Catalog, FILES};
 use crate::engine::clean::sanitize::{MirrorForm, mirror_view};
+use crate::engine::decide::init::Inits;
 use crate::engine::saved::manifests;
 use crate::engine::yaml;
 
@@ -136,7 +137,14 @@ impl Case {
         let (mapping, volumes) = (self.to.mapping(), self.to.volumes());
         let cluster = if self.to.other_cluster { Cluster::Other } else { Cluster::Same };
         let owners = self.to.owners;
-        let to = Destination { cluster, owners, mapping: &mapping, transforms: &[], volumes: &volumes };
+        let to = Destination {
+            cluster,
+            owners,
+            mapping: &mapping,
+            transforms: &[],
+            volumes: &volumes,
+            inits: &Inits::default(),
+        };
         let mut outcome = Outcome {
             sent: Err(String::new()),
             notes: Vec::new(),
@@ -276,6 +284,7 @@ fn what_the_server_refuses_is_dropped_even_when_a_user_replaces_the_rule() {
         served: Vec::new(),
     };
     let to = Destination {
+        inits: &Inits::default(),
         cluster: Cluster::Same,
         owners: None,
         mapping: &Mapping::default(),
@@ -310,6 +319,7 @@ fn an_object_whose_rule_has_no_answer_is_not_restored_in_another_form() {
             format!("{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{x: {x}, image: old}}}}");
         let object = Manifest::parse(yaml::parse(&text).unwrap()).unwrap();
         let to = Destination {
+            inits: &Inits::default(),
             cluster: Cluster::Same,
             owners: None,
             mapping: &Mapping::default(),
@@ -339,7 +349,14 @@ fn the_request_says_which_objects_keep_the_marks_of_their_owners() {
         }
         let cluster = if to == "other cluster" { Cluster::Other } else { Cluster::Same };
         let volumes = BTreeMap::new();
-        let to = Destination { cluster, owners, mapping: &mapping, transforms: &[], volumes: &volumes };
+        let to = Destination {
+            cluster,
+            owners,
+            mapping: &mapping,
+            transforms: &[],
+            volumes: &volumes,
+            inits: &Inits::default(),
+        };
         match prepare(object.clone(), &Catalog::builtin().kind(&resource(&object, None)), &to).unwrap() {
             Preparation::Send(sent) => sent.into_manifest().at("/metadata").cloned().unwrap(),
             Preparation::Leave(reason) => panic!("{reason}"),
@@ -367,6 +384,7 @@ fn an_owner_that_was_saved_while_it_was_paused_comes_back_as_it_was_before() {
     let object = Manifest::parse(yaml::parse(text).unwrap()).unwrap();
     let (mapping, volumes) = (Mapping::default(), BTreeMap::new());
     let to = Destination {
+        inits: &Inits::default(),
         cluster: Cluster::Same,
         owners: None,
         mapping: &mapping,

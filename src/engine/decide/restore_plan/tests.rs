@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::object::Json;
-use crate::engine::decide::survey::survey;
-use crate::engine::restore::apply::tests::{ONLY_SHOP, World, lose_shop, request, with_shop};
+use crate::engine::decide::draft::PlannedObject;
+use crate::engine::restore::apply::tests::{ONLY_SHOP, World, lose_shop, with_shop};
 
 const MIXED: &str = "
 apiVersion: v1
@@ -141,15 +141,21 @@ async fn two_namespaces_mapped_to_one_do_not_overwrite_each_other() {
 }
 
 #[tokio::test]
-async fn a_request_with_hooks_is_refused() {
-    let world = World::new();
-    let state = world.state(MIXED).await;
-    let known = survey(&world.reach()).await.unwrap();
-    let spec = RestoreSpec { hooks: vec![], ..request("{}") };
-    assert!(plan(&state, &spec, &Arc::new(Catalog::builtin()), &known).await.is_ok());
-    let spec = request("hooks: [{name: dump, template: postgres}]");
-    let error = plan(&state, &spec, &Arc::new(Catalog::builtin()), &known).await.err().unwrap();
-    assert!(error.to_string().starts_with("cannot restore with hooks"), "{error}");
+async fn a_pod_that_gets_init_containers_comes_back_itself() {
+    let (world, state) = with_shop().await;
+    lose_shop(&world).await;
+    let without = world.plan(&state, ONLY_SHOP).await;
+    assert!(!without.waves.iter().flat_map(|wave| &wave.objects).any(|object| object.key.kind == "Pod"));
+    let spec = format!(
+        "{{hooks: [{{name: load, hook: {{when: PostRestore, init: {{containers: [{{name: load, image: i, command: [c]}}]}}}}}}], {ONLY_SHOP}}}"
+    );
+    let plan = world.plan(&state, &spec).await;
+    let objects = || plan.waves.iter().flat_map(|wave| &wave.objects);
+    let pods: Vec<&PlannedObject> = objects().filter(|object| object.key.kind == "Pod").collect();
+    assert_eq!(pods.len(), 2);
+    assert!(
+        pods.iter().all(|pod| pod.inits == ["load"] && pod.notes.iter().any(|n| n.contains("hook load")))
+    );
 }
 
 const CLAIMS: &str = "

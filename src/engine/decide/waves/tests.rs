@@ -30,7 +30,14 @@ fn ordered(text: &str, catalog: &Catalog) -> Vec<Wave> {
     let saved: Vec<_> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(read).collect();
     let members: Vec<Member<'_>> = saved
         .iter()
-        .map(|(key, resource, labels)| Member { key, resource, uid: None, labels, controller: None })
+        .map(|(key, resource, labels)| Member {
+            key,
+            resource,
+            uid: None,
+            labels,
+            controller: None,
+            wanted: false,
+        })
         .collect();
     waves(&members, catalog)
 }

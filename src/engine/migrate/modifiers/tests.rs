@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::domain::object::{Manifest, Resource};
 use crate::domain::rules::Catalog;
+use crate::engine::decide::init::Inits;
 use crate::engine::decide::prepare::{Cluster, Destination, Mapping, Preparation, prepare};
 use crate::engine::yaml;
 
@@ -46,6 +47,7 @@ fn restored(rules: &str, object: &str) -> String {
         served: Vec::new(),
     };
     let to = Destination {
+        inits: &Inits::default(),
         owners: None,
         cluster: Cluster::Same,
         mapping: &Mapping::default(),

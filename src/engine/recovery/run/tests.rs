@@ -81,7 +81,7 @@ async fn the_journal_tells_how_a_restore_ended() {
     lose_shop(&world).await;
     let job = job(&world, state, MEND).await;
     let mut log = log(&world, 1, Some("one")).await;
-    let report = run(&job, &world.reach(), &mut log).await.unwrap();
+    let report = run(&job, (&world.reach(), None), &mut log).await.unwrap();
     assert!(shown(&report).starts_with("Complete"), "{}", shown(&report));
     let known = known(&world).await;
     assert_eq!((known.phase, known.outcome, known.attempts), (Phase::Finished, Some(Outcome::Complete), 1));
@@ -97,7 +97,7 @@ async fn the_journal_and_a_namespace_made_for_it_stay_out_of_backups() {
     let (world, state) = with_shop().await;
     let job = job(&world, state, ONLY_SHOP).await;
     let mut log = log(&world, 1, None).await;
-    run(&job, &world.reach(), &mut log).await.unwrap();
+    run(&job, (&world.reach(), None), &mut log).await.unwrap();
     let catalog = crate::domain::rules::Catalog::builtin();
     assert_eq!(world.object("Namespace", "backstay").unwrap().label("backstay.dev/exclude"), Some("true"));
     for (kind, place) in [("ConfigMap", "backstay/backstay-restore-mend"), ("Namespace", "backstay")] {
@@ -116,7 +116,7 @@ async fn fixups_that_had_ended_are_not_repeated() {
     first.desk.as_ref().unwrap().note(&world.reach(), &first.run).await.unwrap();
     let mut second = log(&world, 2, None).await;
     assert_eq!((second.run.attempts, second.run.pinned.as_deref()), (2, Some("snapshot-1")));
-    let report = run(&job, &world.reach(), &mut second).await.unwrap();
+    let report = run(&job, (&world.reach(), None), &mut second).await.unwrap();
     let namespace = world.object("Namespace", "shop").unwrap();
     assert_eq!((namespace.label("mended"), namespace.annotation("mended")), (None, Some("yes")));
     assert_eq!(report.fixups[0].reason.as_deref(), Some("it had ended before the restore was interrupted"));
@@ -141,7 +141,7 @@ async fn a_cancelled_restore_stops_between_two_objects_and_says_so() {
         world.sleep(5).await;
         cancel(&reach, &shelf, ("ann", worker(2)), &|_| false).await.unwrap().unwrap()
     };
-    let (report, ended) = tokio::join!(run(&job, &reach, &mut log), stop);
+    let (report, ended) = tokio::join!(run(&job, (&reach, None), &mut log), stop);
     let report = report.unwrap();
     assert_eq!(report.outcome, Outcome::Partial);
     assert!(report.notes.iter().any(|note| note.starts_with("cancelled by ann: ")), "{:?}", report.notes);
@@ -170,7 +170,7 @@ async fn a_run_that_was_taken_over_stops_and_leaves_the_journal_to_the_other() {
         world.sleep(3).await;
         log(&world, 2, None).await
     };
-    let (report, second) = tokio::join!(run(&job, &reach, &mut first), other);
+    let (report, second) = tokio::join!(run(&job, (&reach, None), &mut first), other);
     let notes = report.unwrap().notes;
     assert!(notes.iter().any(|note| note.contains("another process has taken")), "{notes:?}");
     let known = known(&world).await;
@@ -187,7 +187,7 @@ async fn news_is_in_the_journal_while_the_restore_is_at_work() {
         known(&world).await
     };
     let reach = world.reach();
-    let (_, seen) = tokio::join!(run(&job, &reach, &mut log), look);
+    let (_, seen) = tokio::join!(run(&job, (&reach, None), &mut log), look);
     let wave = seen.wave.unwrap();
     assert_eq!(
         (seen.phase, wave.name.as_str(), wave.done, wave.objects),
@@ -202,7 +202,7 @@ async fn an_end_that_cannot_be_written_is_a_note_of_the_report() {
     let job = job(&world, state, ONLY_SHOP).await;
     let mut log = log(&world, 1, None).await;
     world.cluster.inject(Fault::always(Verb::Patch, "configmaps", Effect::Forbidden));
-    let report = run(&job, &world.reach(), &mut log).await.unwrap();
+    let report = run(&job, (&world.reach(), None), &mut log).await.unwrap();
     assert_eq!(report.outcome, Outcome::Complete);
     assert!(report.notes.iter().any(|note| note.contains("not in its journal")), "{:?}", report.notes);
 }

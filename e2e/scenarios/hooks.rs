@@ -1,0 +1,535 @@
+//! Hooks in real pods: where they run, what comes of them, and what is owed after a crash.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Scenario;
+use crate::support::parts::Need;
+use crate::support::sandbox::{Sandbox, files, wait};
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "every-way-a-hook-can-fail-has-a-name", needs: &[Need::Node], run: results },
+        Scenario {
+            name: "a-hook-that-may-not-run-says-who-forbids-it",
+            needs: &[Need::Node],
+            run: forbidden,
+        },
+        Scenario { name: "a-killed-backup-owes-its-hooks", needs: &[Need::Node], run: owed },
+        Scenario { name: "a-stopped-backup-runs-its-last-hooks", needs: &[Need::Node], run: stopped },
+        Scenario { name: "a-password-that-a-hook-prints-is-nowhere", needs: &[Need::Node], run: masked },
+        Scenario { name: "pods-ask-for-hooks-as-with-velero", needs: &[Need::Node], run: annotated },
+        Scenario { name: "jobs-requests-and-scaling-run-around-a-backup", needs: &[Need::Node], run: others },
+        Scenario { name: "hooks-run-around-a-restore-once", needs: &[Need::Node], run: restored },
+    ]
+}
+
+/// Two pods of a Deployment, one beside a sidecar, and a pod without a shell.
+const PODS: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: NAMESPACE}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: db, namespace: NAMESPACE}
+stringData: {password: correct-horse-Zebra-4711}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: NAMESPACE, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata:
+      labels: {app: web}
+      annotations: {}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {name: linkerd-proxy, image: BUSYBOX, imagePullPolicy: Never, command: [sleep, inf]}
+      - {name: web, image: BUSYBOX, imagePullPolicy: Never, command: [sleep, inf], envFrom: [{secretRef: {name: db}}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bare, namespace: NAMESPACE, labels: {app: bare}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: bare, image: PAUSE, imagePullPolicy: Never}]
+";
+
+fn up(sandbox: &Sandbox, annotations: &str) {
+    let text = PODS
+        .replace("BUSYBOX", sandbox.parts.get("IMAGE"))
+        .replace("PAUSE", sandbox.parts.get("PAUSE"))
+        .replace("annotations: {}", &format!("annotations: {annotations}"));
+    sandbox.apply(&text);
+    let ns = &sandbox.namespace;
+    let ready = ["wait", "--for=condition=Ready", "pod", "--all", "-n", ns, "--timeout=1s"];
+    let rolled = ["rollout", "status", "deployment/web", "-n", ns, "--timeout=1s"];
+    wait(90, "the pods", || {
+        (sandbox.kubectl(&rolled).code == 0 && sandbox.kubectl(&ready).code == 0).then_some(())
+    });
+}
+
+/// Puts hooks into the scenario's policy.
+fn hooks(sandbox: &Sandbox, hooks: &str) {
+    let policy = fs::read_to_string(sandbox.path("policy/policy.yaml")).unwrap();
+    let at = policy.find("  locations").unwrap();
+    sandbox.policy(&format!(
+        "{}  hooks:\n{hooks}{}",
+        &policy[..policy.find("spec:\n").unwrap() + 6],
+        &policy[at..]
+    ));
+}
+
+fn pods(sandbox: &Sandbox) -> Vec<String> {
+    let args = [
+        "get",
+        "pods",
+        "-n",
+        &sandbox.namespace,
+        "-l",
+        "app=web",
+        "-o",
+        "jsonpath={.items[*].metadata.name}",
+    ];
+    sandbox.kubectl(&args).expect(0).stdout.split_whitespace().map(str::to_owned).collect()
+}
+
+/// What a shell in a pod's own container says.
+fn inside(sandbox: &Sandbox, pod: &str, script: &str) -> String {
+    let args = ["exec", "-n", &sandbox.namespace, pod, "-c", "web", "--", "sh", "-c", script];
+    sandbox.kubectl(&args).expect(0).stdout
+}
+
+fn hook<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let all = report["hooks"].as_array().unwrap();
+    all.iter().find(|hook| hook["name"] == name).unwrap_or_else(|| panic!("no hook {name} in {report}"))
+}
+
+/// Outcome of a hook, and result and reason of its first run.
+fn told(report: &Value, name: &str) -> String {
+    let hook = hook(report, name);
+    let run = &hook["runs"][0];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}: {}", text(&hook["outcome"]), text(&run["result"]), text(&run["reason"]))
+}
+
+const FAILING: &str = "  - {name: a-code, hook: {when: PreBackup, labelSelector: {matchLabels: {app: web}}, exec: {command: [sh, -c, 'echo out; echo err >&2; exit 3']}}}
+  - {name: b-late, hook: {when: PreBackup, timeout: 2s, labelSelector: {matchLabels: {app: web}}, exec: {command: [sh, -c, 'echo begun; sleep 5555 & sleep 5555']}}}
+  - {name: c-stubborn, hook: {when: PreBackup, timeout: 2s, scope: Workload, exec: {command: [sh, -c, 'trap \"\" TERM; while true; do sleep 4444; done']}}}
+  - {name: d-container, hook: {when: PreBackup, onError: Continue, labelSelector: {matchLabels: {app: web}}, exec: {container: nobody, command: ['true']}}}
+  - {name: e-program, hook: {when: PreBackup, scope: Workload, exec: {command: [/no/such/program]}}}
+  - {name: f-shell, hook: {when: PreBackup, labelSelector: {matchLabels: {app: bare}}, exec: {command: [sh, -c, 'true']}}}
+  - {name: g-nothing, hook: {when: PreBackup, labelSelector: {matchLabels: {app: none}}, exec: {command: ['true']}}}
+  - {name: h-gone, hook: {when: PreBackup, labelSelector: {matchLabels: {app: web}}, timeout: 60s, exec: {command: [sh, -c, 'touch /tmp/waits; sleep 50']}}}
+  - {name: i-fine, hook: {when: PostBackup, labelSelector: {matchLabels: {app: web}}, exec: {command: [echo, fine]}}}
+";
+
+fn results(sandbox: &Sandbox) {
+    up(sandbox, "{}");
+    hooks(sandbox, FAILING);
+    let names = pods(sandbox);
+    let child = sandbox.command(&["backup", "-o", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    // The pod goes while the last hook before the backup runs in it.
+    wait(60, "hook h-gone", || {
+        let args =
+            ["exec", "-n", &sandbox.namespace, &names[0], "-c", "web", "--", "test", "-e", "/tmp/waits"];
+        (sandbox.kubectl(&args).code == 0).then_some(())
+    });
+    let late = inside(sandbox, &names[1], "ps -o args");
+    assert!(!late.contains("5555") && !late.contains("4444"), "a command is left in the container:\n{late}");
+    for name in &names {
+        sandbox.kubectl(&["delete", "pod", name, "-n", &sandbox.namespace, "--wait=false"]).expect(0);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["outcome"], "Partial");
+    let expected = [
+        ("a-code", "Failed ExitCode: exit code 3"),
+        ("b-late", "Failed TimedOut: it took longer than 2s; its process group was ended with SIGTERM"),
+        ("c-stubborn", "Failed TimedOut: it took longer than 2s; its process group was ended with SIGKILL"),
+        ("d-container", "Warned NoSuchContainer: the pod has no container nobody"),
+        ("e-program", "Failed CommandNotFound: the container has no program /no/such/program"),
+        ("f-shell", "Failed CommandNotFound: the container has no shell: the container has no program sh"),
+        ("h-gone", "Failed PodGone: the pod was deleted before the command had ended"),
+    ];
+    for (name, text) in expected {
+        assert_eq!(told(&report, name), text, "{report:#}");
+    }
+    let code = &hook(&report, "a-code")["runs"][0];
+    assert_eq!((&code["code"], &code["stdout"], &code["stderr"]), (&json!(3), &json!("out"), &json!("err")));
+    assert_eq!(hook(&report, "b-late")["runs"][1]["stdout"], "begun", "output until the end is kept");
+    assert_eq!(hook(&report, "g-nothing")["outcome"], "Warned");
+    assert_eq!(hook(&report, "i-fine")["when"], "PostBackup");
+
+    // With `onError: Continue` alone the outcome is Complete, and the exit code 0.
+    up(sandbox, "{}");
+    hooks(
+        sandbox,
+        "  - {name: lenient, hook: {when: PreBackup, onError: Continue, scope: Workload, exec: {command: ['false']}}}\n",
+    );
+    let report = sandbox.backstay(&["backup", "-o", "json"]).expect(0).json();
+    assert_eq!(
+        (&report["outcome"], &hook(&report, "lenient")["outcome"]),
+        (&json!("Complete"), &json!("Warned"))
+    );
+    let record: Value =
+        serde_json::from_slice(&fs::read(sandbox.records().last().unwrap()).unwrap()).unwrap();
+    let summary =
+        json!([{"name": "lenient", "when": "PreBackup", "outcome": "Warned", "targets": 1, "failed": 1}]);
+    assert_eq!(record["hooks"], summary);
+}
+
+const READER: &str = "\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: backstay, namespace: NAMESPACE}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAMESPACE-reader}
+rules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAMESPACE-reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAMESPACE-reader}
+subjects: [{kind: ServiceAccount, name: backstay, namespace: NAMESPACE}]
+";
+
+const ALLOWED: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: backstay-hooks, namespace: NAMESPACE}
+rules: [{apiGroups: [''], resources: [pods/exec], verbs: [get, create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: backstay-hooks, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: backstay-hooks}
+subjects: [{kind: ServiceAccount, name: backstay, namespace: NAMESPACE}]
+";
+
+fn account(sandbox: &Sandbox) -> String {
+    sandbox.apply(READER);
+    let token = sandbox.kubectl(&["create", "token", "backstay", "-n", &sandbox.namespace]).expect(0).stdout;
+    let config = sandbox.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "reader",
+        "clusters": [{"name": "reader", "cluster": config["clusters"][0]["cluster"]}],
+        "users": [{"name": "reader", "user": {"token": token.trim()}}],
+        "contexts": [{"name": "reader", "context": {"cluster": "reader", "user": "reader"}}],
+    });
+    sandbox.write("reader.kubeconfig", &kubeconfig.to_string());
+    sandbox.path("reader.kubeconfig")
+}
+
+fn forbidden(sandbox: &Sandbox) {
+    up(sandbox, "{}");
+    let kubeconfig = account(sandbox);
+    hooks(sandbox, "  - {name: sync, hook: {when: PreBackup, scope: Workload, exec: {command: [sync]}}}\n");
+    let backup = ["backup", "-o", "json", "--kubeconfig", &kubeconfig];
+    let report = sandbox.backstay(&backup).expect(1).json();
+    let text = told(&report, "sync");
+    assert!(text.starts_with("Failed Forbidden: ") && text.contains("pods/exec"), "{text}");
+
+    // An account that reads, and may run commands here, needs nothing else.
+    sandbox.apply(ALLOWED);
+    let report = sandbox.backstay(&backup).expect(0).json();
+    assert_eq!(told(&report, "sync"), "Succeeded Succeeded: ");
+
+    // The policy of the hardened example lets only Backstay's account run commands.
+    let ours = format!("system:serviceaccount:{}:backstay", sandbox.namespace);
+    let policy = fs::read_to_string("examples/hardened/cluster/admission-policy.yaml").unwrap();
+    let guard = |user: &str| {
+        let text = policy
+            .replace("system:serviceaccount:backstay:backstay", user)
+            .replace("name: only-backstay-runs-commands", &format!("name: {}", sandbox.namespace))
+            .replace("policyName: only-backstay-runs-commands", &format!("policyName: {}", sandbox.namespace))
+            .replace(
+                "kubernetes.io/metadata.name: shop",
+                &format!("kubernetes.io/metadata.name: {}", sandbox.namespace),
+            );
+        sandbox.apply(&text);
+    };
+    guard("system:serviceaccount:nobody:else");
+    let denied = wait(30, "the policy to take effect", || {
+        let report = sandbox.backstay(&backup).json();
+        (report["outcome"] == "Partial").then_some(report)
+    });
+    let text = told(&denied, "sync");
+    assert!(text.starts_with("Failed Denied: ") && text.contains("ValidatingAdmissionPolicy"), "{text}");
+    guard(&ours);
+    wait(30, "the policy to let Backstay in", || (sandbox.backstay(&backup).code == 0).then_some(()));
+    let name = pods(sandbox)[0].clone();
+    sandbox
+        .kubectl(&["exec", "-n", &sandbox.namespace, &name, "-c", "web", "--", "true"])
+        .expect(1)
+        .says("denied request");
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        sandbox.kubectl(&["delete", kind, &sandbox.namespace]).expect(0);
+    }
+    // A hook that has to be undone needs a place to be remembered.
+    hooks(
+        sandbox,
+        "  - {name: freeze, hook: {when: PreBackup, scope: Workload, exec: {command: ['true']}}}\n  - {name: thaw, hook: {when: PostBackup, scope: Workload, exec: {command: ['true']}}}\n",
+    );
+    sandbox.backstay(&backup).expect(3).says("ConfigMaps in Backstay's namespace");
+}
+
+const FREEZE: &str = "  - {name: down, hook: {when: PreBackup, weight: 9, scale: {replicas: 0}, namespaces: [NAMESPACE], labelSelector: {matchLabels: {app: idle}}}}
+  - {name: freeze, hook: {when: PreBackup, labelSelector: {matchLabels: {app: web}}, exec: {command: [sh, -c, 'echo frozen >> /tmp/log']}}}
+  - {name: wait, hook: {when: PreBackup, weight: 10, labelSelector: {matchLabels: {app: web}}, timeout: 60s, exec: {command: [sh, -c, 'test -e /tmp/go || sleep SLEEP']}}}
+  - {name: thaw, hook: {when: PostBackup, labelSelector: {matchLabels: {app: web}}, exec: {command: [sh, -c, 'echo thawed >> /tmp/log']}}}
+";
+
+const IDLE: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: idle, namespace: NAMESPACE, labels: {app: idle}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: idle}}
+  template:
+    metadata: {labels: {app: idle}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: idle, image: BUSYBOX, imagePullPolicy: Never, command: [sleep, inf]}]
+";
+
+fn frozen(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.apply(&format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: NAMESPACE}}\n---\n{}",
+        IDLE.replace("BUSYBOX", sandbox.parts.get("IMAGE"))
+    ));
+    up(sandbox, "{}");
+    hooks(sandbox, &FREEZE.replace("SLEEP", "50"));
+    pods(sandbox)
+}
+
+fn replicas(sandbox: &Sandbox) -> Value {
+    sandbox.object("deployment", &sandbox.namespace, "idle").unwrap()["spec"]["replicas"].clone()
+}
+
+fn owed(sandbox: &Sandbox) {
+    let names = frozen(sandbox);
+    let mut child = sandbox.command(&["backup"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait(60, "hook wait", || {
+        let seen = inside(sandbox, &names[0], "ps -o args");
+        (seen.contains("sleep 50") && replicas(sandbox) == 0).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(inside(sandbox, &names[0], "cat /tmp/log"), "frozen\n");
+    let journal = sandbox.object("configmap", &sandbox.home(), "backstay-hooks-policy-all").unwrap();
+    let run = journal["data"]["run"].as_str().unwrap();
+    assert!(run.contains("thaw") && !run.contains("echo"), "names only: {run}");
+
+    // The next start pays first: nothing of its own has run when the debt is paid.
+    for name in &names {
+        inside(sandbox, name, "touch /tmp/go");
+    }
+    let report = sandbox.backstay(&["backup", "-o", "json"]).expect(0).json();
+    assert_eq!(inside(sandbox, &names[0], "cat /tmp/log"), "frozen\nthawed\nfrozen\nthawed\n");
+    assert_eq!(inside(sandbox, &names[1], "cat /tmp/log"), "frozen\nthawed\nfrozen\nthawed\n");
+    assert_eq!(replicas(sandbox), 2);
+    let order: Vec<&str> =
+        report["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].as_str().unwrap()).collect();
+    assert_eq!(order, ["down (back)", "thaw", "freeze", "down", "wait", "down (back)", "thaw"]);
+    assert!(report["hooks"][1]["reason"].as_str().unwrap().starts_with("owed by the run of "), "{report}");
+
+    // What was scaled down while it was saved is saved as it was before.
+    let id = report["snapshot"].as_str().unwrap();
+    let opened = sandbox.shell(&format!(
+        "age -d -i key.txt archive/clusters/e2e/snapshots/{id}/objects-0001.tar.zst.age | zstd -d | tar xO --wildcards '*/idle.json'"
+    ));
+    let saved = opened.expect(0).stdout;
+    assert!(saved.contains("\"replicas\":2") && !saved.contains("backstay.dev/scaled"), "{saved}");
+    sandbox.backstay(&["hooks", "resume"]).expect(0).says("nothing ran");
+}
+
+fn stopped(sandbox: &Sandbox) {
+    let names = frozen(sandbox);
+    let child = sandbox.command(&["backup"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(60, "hook wait", || {
+        let seen = inside(sandbox, &names[0], "ps -o args");
+        (seen.contains("sleep 50") && replicas(sandbox) == 0).then_some(())
+    });
+    sandbox.shell(&format!("kill -TERM {}", child.id())).expect(0);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("interrupted") && text.contains("hook thaw after the backup: Succeeded"), "{text}");
+    assert_eq!(inside(sandbox, &names[0], "cat /tmp/log"), "frozen\nthawed\n");
+    assert_eq!(replicas(sandbox), 2);
+    assert!(sandbox.records().is_empty(), "a stopped backup leaves no snapshot");
+    sandbox.backstay(&["hooks", "resume"]).expect(0).says("nothing ran");
+}
+
+fn masked(sandbox: &Sandbox) {
+    up(sandbox, "{}");
+    let secret = "correct-horse-Zebra-4711";
+    hooks(
+        sandbox,
+        "  - {name: loud, hook: {when: PreBackup, scope: Workload, exec: {command: [sh, -c, 'echo \"login $password\"; echo -n \"$password\" | base64 >&2; exit 1']}}}\n  - {name: end, hook: {when: PostBackup, scope: Workload, exec: {command: [sh, -c, 'env']}}}\n",
+    );
+    let run = sandbox
+        .backstay(&["backup", "--log", "debug"])
+        .expect(1)
+        .says("stdout: login ***")
+        .says("stderr: ***");
+    let run = run.says_not(secret).says_not("Y29ycmVjdC1ob3JzZS1aZWJyYS00NzEx");
+    assert!(run.stdout.contains("password=***"), "{}", run.stdout);
+    let json = sandbox.backstay(&["hooks", "test", "-o", "json"]).expect(1).says_not(secret);
+    assert_eq!(told(&json.json(), "loud"), "Failed ExitCode: exit code 1");
+    sandbox
+        .shell("for f in archive/clusters/e2e/snapshots/*/report.json.zst.age; do age -d -i key.txt $f | zstd -d; done")
+        .expect(0)
+        .says("login ***")
+        .says_not(secret);
+    for file in files(&sandbox.dir).into_iter().filter(|file| !file.ends_with("apply.yaml")) {
+        let bytes = fs::read(&file).unwrap();
+        let held = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!held, "{} holds the password", file.display());
+    }
+    let everything = sandbox.kubectl(&["get", "configmaps,events", "-A", "-o", "json"]).expect(0).stdout;
+    assert!(!everything.contains(secret) && !everything.contains("login ***"));
+}
+
+fn annotated(sandbox: &Sandbox) {
+    let asks = "{pre.hook.backup.velero.io/command: '[\"sh\", \"-c\", \"echo pre >> /tmp/log\"]', \
+        post.hook.backup.velero.io/command: '[\"sh\", \"-c\", \"echo post >> /tmp/log\"]', \
+        post.hook.restore.velero.io/command: '[\"sh\", \"-c\", \"echo restored >> /tmp/log\"]', \
+        init.hook.restore.velero.io/container-image: BUSYBOX, init.hook.restore.velero.io/container-name: fill, \
+        init.hook.restore.velero.io/command: '[\"true\"]'}";
+    let asks = asks.replace("BUSYBOX", sandbox.parts.get("IMAGE"));
+    up(sandbox, &asks);
+    let list = sandbox.backstay(&["hooks", "list"]).expect(0);
+    list.says("before the backup: velero-annotations").says("container web").says("known sidecars");
+    let report = sandbox.backstay(&["backup", "-o", "json"]).expect(0).json();
+    for name in pods(sandbox) {
+        assert_eq!(inside(sandbox, &name, "cat /tmp/log"), "pre\npost\n", "{report}");
+    }
+    // Pods that are there already are left alone by a restore.
+    let args = ["restore", "apply", "--from", "archive@latest", "-o", "json"];
+    let again = sandbox.with_key(&args).json();
+    for name in pods(sandbox) {
+        assert_eq!(inside(sandbox, &name, "cat /tmp/log"), "pre\npost\n", "{again}");
+    }
+    sandbox.lose_namespace(&sandbox.namespace);
+    let report = sandbox.with_key(&args).expect(0).json();
+    let names = pods(sandbox);
+    assert_eq!(names.len(), 2, "{report}");
+    for name in &names {
+        assert_eq!(inside(sandbox, name, "cat /tmp/log"), "restored\n", "{report}");
+        let pod = sandbox.object("pod", &sandbox.namespace, name).unwrap();
+        assert_eq!(pod["spec"]["initContainers"][0]["name"], "fill");
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["kind"], "ReplicaSet", "it was adopted");
+    }
+}
+
+fn others(sandbox: &Sandbox) {
+    up(sandbox, "{}");
+    let ns = sandbox.namespace.clone();
+    sandbox
+        .kubectl(&["label", "namespace", &ns, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"])
+        .expect(0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).unwrap();
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    });
+    hooks(sandbox, &format!(
+        "  - {{name: dump, hook: {{when: PreBackup, scope: Namespace, namespaces: [NAMESPACE], job: {{image: {}, command: [sh, -c, 'echo dumped $password'], envFromSecret: db, runAsUser: 1000}}}}}}
+  - {{name: root, hook: {{when: PreBackup, scope: Namespace, onError: Continue, timeout: 20s, namespaces: [NAMESPACE], job: {{image: {}, command: ['true']}}}}}}
+  - {{name: fails, hook: {{when: PreBackup, scope: Namespace, onError: Continue, namespaces: [NAMESPACE], job: {{image: {}, command: [sh, -c, 'exit 7'], runAsUser: 1000}}}}}}
+  - {{name: tell, hook: {{when: PostBackup, http: {{url: 'http://127.0.0.1:{port}/flush?now', headers: {{x-token: hunter2}}}}}}}}
+", sandbox.parts.get("IMAGE"), sandbox.parts.get("IMAGE"), sandbox.parts.get("IMAGE")));
+    let run = sandbox.backstay(&["backup", "-o", "json"]).expect(0).says_not("hunter2");
+    let report = run.json();
+    let dump = &hook(&report, "dump")["runs"][0];
+    assert_eq!(
+        (&dump["result"], dump["stdout"].as_str().unwrap().trim_start_matches('…')),
+        (&json!("Succeeded"), "dumped ***"),
+        "{report:#}"
+    );
+    let text = told(&report, "root");
+    assert!(text.starts_with("Warned "), "a Job as root in a restricted namespace: {text}");
+    assert!(told(&report, "fails").starts_with("Warned JobFailed: "), "{report:#}");
+    assert_eq!(told(&report, "tell"), "Succeeded Succeeded: ");
+    assert!(server.join().unwrap().starts_with("POST /flush?now HTTP/1.1\r\n"));
+    wait(30, "the Jobs to be deleted", || {
+        let left = sandbox.kubectl(&["get", "jobs", "-n", &ns, "-o", "name"]).expect(0).stdout;
+        left.is_empty().then_some(())
+    });
+}
+
+const AROUND: &str = "\
+apiVersion: backstay.dev/v1alpha1
+kind: RestoreRequest
+metadata: {name: back}
+spec:
+  from: {location: archive, snapshot: latest}
+  existing: Update
+  hooks:
+  - {name: before, hook: {when: PreRestore, scope: Workload, onError: Fail, exec: {command: [sh, -c, 'echo before >> /tmp/log; test ! -e /tmp/bad']}}}
+  - {name: after, hook: {when: PostRestore, scope: Workload, labelSelector: {matchLabels: {app: web}}, exec: {command: [sh, -c, 'echo after >> /tmp/log']}}}
+  - {name: slow, hook: {when: PostRestore, weight: 1, scope: Workload, timeout: 60s, exec: {command: [sh, -c, 'test -e /tmp/go || sleep 50']}}}
+";
+
+fn restored(sandbox: &Sandbox) {
+    up(sandbox, "{}");
+    sandbox.backstay(&["backup"]).expect(0);
+    sandbox.write("policy/back.yaml", AROUND);
+    let name = {
+        // One pod, so that the workload's is known.
+        sandbox.kubectl(&["scale", "deployment/web", "-n", &sandbox.namespace, "--replicas=1"]).expect(0);
+        wait(30, "one pod", || {
+            let names = pods(sandbox);
+            (names.len() == 1).then(|| names[0].clone())
+        })
+    };
+    // A hook that fails before anything is written ends the restore.
+    inside(sandbox, &name, "touch /tmp/bad");
+    sandbox
+        .with_key(&["restore", "plan", "back"])
+        .expect(1)
+        .says("before the restore: hook before (exec sh)");
+    let failed = sandbox.with_key(&["restore", "apply", "back"]).expect(3);
+    failed.says("hook before failed, so nothing was written").says("ExitCode");
+    let web = sandbox.object("deployment", &sandbox.namespace, "web").unwrap();
+    assert_eq!(web["spec"]["replicas"], 1);
+    sandbox.with_key(&["restore", "apply", "back", "--no-hooks"]).expect(0);
+    assert_eq!(sandbox.object("deployment", &sandbox.namespace, "web").unwrap()["spec"]["replicas"], 2);
+
+    // Hooks that had succeeded are not repeated by the process that takes a killed restore up.
+    inside(sandbox, &name, "rm /tmp/bad /tmp/log");
+    let mut command = sandbox.command(&["restore", "apply", "back"]);
+    command.env("BACKSTAY_IDENTITY", sandbox.path("key.txt")).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let all = |script: &str| pods(sandbox).iter().map(|pod| inside(sandbox, pod, script)).collect::<String>();
+    wait(90, "hook slow", || all("ps -o args").contains("sleep 50").then_some(()));
+    std::thread::sleep(Duration::from_secs(3)); // the journal is written every second
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(all("cat /tmp/log 2>/dev/null || true"), "before\nafter\n");
+    for pod in pods(sandbox) {
+        inside(sandbox, &pod, "touch /tmp/go");
+    }
+    let report = sandbox.with_key(&["restore", "apply", "back", "-o", "json"]).expect(0).json();
+    assert_eq!(all("cat /tmp/log 2>/dev/null || true"), "before\nafter\n", "{report}");
+    assert_eq!(hook(&report, "slow")["outcome"], "Succeeded");
+}
