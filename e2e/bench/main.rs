@@ -1,6 +1,7 @@
 //! Measures backups and restores on a real API server, as ratios against raw API calls in the same run.
 //!
-//! `e2e/bench/run` brings the server up and calls this with a folder and the numbers of objects.
+//! `e2e/bench/run` brings the server up and calls this with a folder and the numbers of objects, and once more with a node and
+//! the word `hooks`.
 
 #![allow(
     clippy::format_push_string,
@@ -11,6 +12,7 @@
 
 mod measure;
 mod objects;
+mod pods;
 mod raw;
 
 use std::path::PathBuf;
@@ -28,24 +30,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
     let dir = PathBuf::from(args.next().ok_or("usage: bench DIR [COUNT...]")?);
-    let mut counts: Vec<usize> = args.map(|arg| arg.parse()).collect::<Result<_, _>>()?;
-    if counts.is_empty() {
-        counts = vec![3_600, 20_000];
-    }
-    let mut rows = Vec::new();
-    for count in counts {
-        rows.extend(run(&dir, count).await?);
-    }
-    rows.extend(secrets(&dir, 31_000).await?);
-    rows.extend(unchanged(&dir, 5_000, 200).await?);
+    let rest: Vec<String> = args.collect();
+    let rows = if rest == ["hooks"] { pods::hooks(&dir, 200).await? } else { measured(&dir, &rest).await? };
     measure::print(&rows);
-    let file = dir.join("bench.json");
-    std::fs::write(&file, serde_json::to_string_pretty(&rows)?)?;
+    let name = if rest == ["hooks"] { "bench-hooks.json" } else { "bench.json" };
+    std::fs::write(dir.join(name), serde_json::to_string_pretty(&rows)?)?;
     println!("\n{}", serde_json::to_string(&rows)?);
     if rows.iter().any(Row::misses) {
         return Err("a figure misses its target".into());
     }
     Ok(())
+}
+
+/// Backups and restores of objects.
+async fn measured(dir: &std::path::Path, rest: &[String]) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
+    let mut counts: Vec<usize> = rest.iter().map(|arg| arg.parse()).collect::<Result<_, _>>()?;
+    if counts.is_empty() {
+        counts = vec![3_600, 20_000];
+    }
+    let mut rows = Vec::new();
+    for count in counts {
+        rows.extend(run(dir, count).await?);
+    }
+    rows.extend(secrets(dir, 31_000).await?);
+    rows.extend(unchanged(dir, 5_000, 200).await?);
+    Ok(rows)
 }
 
 /// Every measurement with this many objects, in a fresh set of namespaces.

@@ -61,7 +61,8 @@ pub struct Measured {
 /// A policy, a key and locations for one number of objects, and the figures so far.
 pub struct Bench {
     dir: PathBuf,
-    objects: usize,
+    /// Number of objects that the next figures are about.
+    pub objects: usize,
     namespaces: usize,
     prefix: String,
     baseline: (String, Duration),
@@ -149,6 +150,19 @@ impl Bench {
     /// One backup.
     pub fn backup(&self, policy: &str) -> Result<Measured> {
         self.measured(&["backup", policy, "--quiet"])
+    }
+
+    /// Adds a policy with one hook.
+    pub fn hook(&self, hook: &str) -> Result<()> {
+        let text = format!(
+            "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {{name: hooks}}\nspec: {{locations: [archive], hooks: [{hook}]}}\n"
+        );
+        Ok(fs::write(self.dir.join("policy/hooks.yaml"), text)?)
+    }
+
+    /// All hooks of that policy, without a backup.
+    pub fn hooks(&self) -> Result<Measured> {
+        self.measured(&["hooks", "test", "hooks", "--hook", "done", "--quiet"])
     }
 
     /// Makes the mirror empty again.

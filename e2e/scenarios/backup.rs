@@ -32,11 +32,6 @@ pub fn all() -> Vec<Scenario> {
         },
         Scenario { name: "a-whole-cluster-by-default", needs: &[Need::Api], run: whole_cluster },
         Scenario { name: "deleted-objects-leave-the-mirror", needs: &[Need::Api], run: deleted_leave },
-        Scenario {
-            name: "hooks-are-refused-until-they-are-carried-out",
-            needs: &[Need::Api],
-            run: hooks_refused,
-        },
         Scenario { name: "expired-snapshots-are-pruned-after-showing", needs: &[Need::Api], run: prune },
     ]
 }
@@ -247,15 +242,6 @@ fn deleted_leave(sandbox: &Sandbox) {
     let status = sandbox.git(&["--git-dir", "mirror.git", "diff", "--name-status", "main~1", "main"]);
     let gone = format!("D\tclusters/e2e/namespaces/{}/core/configmaps/web.yaml", sandbox.namespace);
     assert!(status.lines().any(|line| line == gone), "{status}");
-}
-
-fn hooks_refused(sandbox: &Sandbox) {
-    let policy = fs::read_to_string(sandbox.dir.join("policy/policy.yaml")).unwrap();
-    let hooks = "spec:\n  hooks:\n    - name: freeze\n      hook: {when: PreBackup, exec: {command: [sync]}}\n  locations";
-    sandbox.write("policy/policy.yaml", &policy.replacen("spec:\n  locations", hooks, 1));
-    sandbox.backstay(&["validate"]).expect(0);
-    sandbox.backstay(&["backup"]).expect(2).says("freeze").says("hooks");
-    assert!(sandbox.records().is_empty());
 }
 
 fn prune(sandbox: &Sandbox) {

@@ -109,6 +109,15 @@ fn inside(sandbox: &Sandbox, pod: &str, script: &str) -> String {
     sandbox.kubectl(&args).expect(0).stdout
 }
 
+/// The same of every pod, as far as they answer.
+fn everywhere(sandbox: &Sandbox, script: &str) -> String {
+    let ask = |pod: &String| {
+        let args = ["exec", "-n", &sandbox.namespace, pod, "-c", "web", "--", "sh", "-c", script];
+        sandbox.kubectl(&args).stdout
+    };
+    pods(sandbox).iter().map(ask).collect()
+}
+
 fn hook<'a>(report: &'a Value, name: &str) -> &'a Value {
     let all = report["hooks"].as_array().unwrap();
     all.iter().find(|hook| hook["name"] == name).unwrap_or_else(|| panic!("no hook {name} in {report}"))
@@ -520,7 +529,7 @@ fn restored(sandbox: &Sandbox) {
     let mut command = sandbox.command(&["restore", "apply", "back"]);
     command.env("BACKSTAY_IDENTITY", sandbox.path("key.txt")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let all = |script: &str| pods(sandbox).iter().map(|pod| inside(sandbox, pod, script)).collect::<String>();
+    let all = |script: &str| everywhere(sandbox, script);
     wait(90, "hook slow", || all("ps -o args").contains("sleep 50").then_some(()));
     std::thread::sleep(Duration::from_secs(3)); // the journal is written every second
     child.kill().unwrap();

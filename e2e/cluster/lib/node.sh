@@ -86,6 +86,7 @@ containerRuntimeEndpoint: unix://$DIR/run/containerd.sock
 podLogsDir: $DIR/work/node/pod-logs
 volumePluginDir: $DIR/work/node/plugins
 resolvConf: ""
+maxPods: 240
 clusterDNS: [10.96.0.10]
 clusterDomain: cluster.local
 cgroupDriver: cgroupfs

@@ -373,7 +373,6 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
             .filter_map(|at| {
                 let Drafted { key, notes, after, entry, resource, new_kind, recast, managed, inits } =
                     objects[at].take()?;
-                let entry = entry.map(|(entry, _)| entry);
                 let ready = awaited.remove(&at).and_then(|ready| wait(ready, cluster.waits.get(&wave.name)));
                 let existing = rules.of(&resource);
                 Some(PlannedObject {
@@ -381,7 +380,7 @@ fn order(objects: Vec<Drafted<'_>>, cluster: &Cluster<'_>) -> Vec<PlannedWave> {
                     notes,
                     inits,
                     after,
-                    entry,
+                    entry: entry.map(|(entry, _)| entry),
                     resource,
                     new_kind,
                     ready,
