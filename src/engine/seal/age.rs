@@ -116,7 +116,7 @@ fn recipient(text: &str) -> Result<Recipient, Error> {
     if text.contains("PRIVATE KEY") || text.to_ascii_uppercase().contains("AGE-SECRET-KEY") {
         return bad("(not shown)", "it is a private key, give its public half");
     }
-    if text.starts_with("age1pq1") || text.starts_with("age1tag") {
+    if ["age1pq1", "age1tag1", "age1tagpq1"].iter().any(|kind| text.starts_with(kind)) {
         return bad(text, "post-quantum and hardware keys are not supported yet");
     }
     if let Some(rest) = text.strip_prefix("age1") {

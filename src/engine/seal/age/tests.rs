@@ -84,6 +84,15 @@ fn bad_recipients_are_named_but_private_keys_are_not_repeated() {
     assert!(matches!(Recipients::parse(&[]), Err(Error::NoRecipient)));
 }
 
+/// One plain key of 32,768 begins with the letters of a hardware key; only those have a `1` after them.
+#[test]
+fn a_plain_key_that_begins_like_a_hardware_key_is_a_plain_key() {
+    let key = "age1tag94pf65s9fdlk4ey24j84zm9l8wwcv5swq2wd8r0u5mxcsupvs9qu8ev".to_owned();
+    assert_eq!(Recipients::parse(&[key.clone()]).unwrap().names().collect::<Vec<_>>(), [key.as_str()]);
+    let hardware = Recipients::parse(&["age1tag1qqq".to_owned()]).unwrap_err().to_string();
+    assert!(hardware.contains("hardware keys"), "{hardware}");
+}
+
 #[test]
 fn bad_identities_are_placed_but_not_repeated() {
     let said = |text: &str| Identities::default().add("SOPS_AGE_KEY", text).unwrap_err().to_string();
