@@ -30,6 +30,7 @@ mod scenarios {
     pub mod items;
     pub mod gitops;
     pub mod hooks;
+    pub mod hooks_owed;
     pub mod databases;
     pub mod locations;
     pub mod mapping;
@@ -101,6 +102,7 @@ fn all() -> Vec<Scenario> {
         scenarios::conflicts::all(),
         scenarios::fixups::all(),
         scenarios::hooks::all(),
+        scenarios::hooks_owed::all(),
         scenarios::databases::all(),
         scenarios::gitops::all(),
         scenarios::faults::all(),

@@ -51,8 +51,9 @@ pub async fn test(app: &App, args: &HooksTestArgs, stop: &Stop) -> Result<Done, 
     let mut reports = pay_debts(app, &set, cluster).await?;
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
-    let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP);
-    let debt = remembered(&doors, &stage, &hooks).await?;
+    let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP).await;
+    let hooks = hooks.map_err(|e| Failure::failed(&e))?;
+    let debt = remembered(&doors, &hooks).await?;
     let work = async {
         let mut reports = hooks.before().await;
         reports.extend(hooks.after().await);

@@ -10,10 +10,10 @@ use futures::future::{Either, select};
 use crate::app::process;
 use crate::app::wiring::{App, Connected};
 use crate::domain::document::PolicySet;
-use crate::domain::hook_report::HookReport;
+use crate::domain::hook_report::{HookOutcome, HookReport};
 use crate::domain::policy::BACKUP;
 use crate::engine::hooks::around::{Hooks, pay, stays_owed};
-use crate::engine::hooks::debt::{self, Debt};
+use crate::engine::hooks::debt::{self, Debt, Owed};
 use crate::engine::hooks::doors::Doors;
 use crate::engine::journal::{self, Worker};
 use crate::engine::reach::Silent;
@@ -24,12 +24,8 @@ use super::hooks_stage::Stage;
 use super::stop::Stop;
 
 /// What is owed, remembered before the first hook runs; `None` where nothing is.
-pub async fn remembered(
-    doors: &Doors<'_>,
-    stage: &Stage,
-    hooks: &Hooks<'_>,
-) -> Result<Option<Debt>, Failure> {
-    let owed = hooks.owed(stage.namespaces.clone()).await.map_err(|e| Failure::failed(&e))?;
+pub async fn remembered(doors: &Doors<'_>, hooks: &Hooks<'_>) -> Result<Option<Debt>, Failure> {
+    let owed = hooks.owed();
     if owed.is_nothing() {
         return Ok(None);
     }
@@ -94,6 +90,13 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
     };
     let mut reports = Vec::new();
     for left in open.left {
+        let owed = left.1.run.clone();
+        let name = owed.run.strip_prefix("policy ").unwrap_or_default();
+        let Some(spec) = set.policies.get(name) else {
+            reports.push(stranger(&owed, &app.settings.namespace));
+            continue;
+        };
+        let stage = Stage::policy(set, (name, spec))?.within(owed.namespaces.clone());
         let me: Worker = process::this();
         let debt = match debt::take_over(&reach, me, left).await {
             Ok(debt) => debt,
@@ -101,29 +104,25 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
             Err(journal::Error::Raced) => continue,
             Err(error) => return Err(Failure::failed(&error)),
         };
-        reports.extend(paid(app, set, cluster, debt).await?);
+        reports.extend(paid(app, &stage, cluster, debt).await?);
     }
     Ok(reports)
 }
 
+/// What a policy owes that this repository does not have: another repository may.
+fn stranger(owed: &Owed, namespace: &str) -> HookReport {
+    let reason = format!(
+        "a run of {}, which was interrupted, owes hooks ({}), and this policy repository does not have it: where no other one does, run them by hand and delete ConfigMap backstay-hooks-{} in namespace {namespace}",
+        owed.started,
+        owed.hooks.join(", "),
+        owed.run.replace(' ', "-")
+    );
+    let [_, after] = BACKUP;
+    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
+}
+
 /// Pays one debt with the hooks that the repository has now.
-async fn paid(
-    app: &App,
-    set: &PolicySet,
-    cluster: &Connected,
-    debt: Debt,
-) -> Result<Vec<HookReport>, Failure> {
-    let name = debt.owed.run.strip_prefix("policy ").unwrap_or_default();
-    let Some(spec) = set.policies.get(name) else {
-        let text =
-            format!("{} owes hooks, and the policy repository does not have it any more", debt.owed.run);
-        return Err(Failure::stopped(text).hint(format!(
-            "run its hooks by hand ({}), then delete ConfigMap backstay-hooks-policy-{name} in namespace {}",
-            debt.owed.hooks.join(", "),
-            app.settings.namespace
-        )));
-    };
-    let stage = Stage::policy(set, (name, spec))?.within(debt.owed.namespaces.clone());
+async fn paid(app: &App, stage: &Stage, cluster: &Connected, debt: Debt) -> Result<Vec<HookReport>, Failure> {
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let [_, after] = BACKUP;

@@ -128,6 +128,9 @@ pub trait Exec: Send + Sync {
 }
 
 #[cfg(test)]
+pub mod contract;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -2,14 +2,31 @@
 //!
 //! In: `$KUBECONFIG` · Out: a panic that names the broken claim · Touches: the API server
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::call::{Call, send};
 use super::connect::{Access, ApiServer};
 use crate::adapters::clock::SystemClock;
-use crate::domain::object::Resource;
-use crate::ports::cluster::{ListRequest, Reader, Scope, contract};
+use crate::domain::fixup::Propagation;
+use crate::domain::object::{Gvk, Manifest, Resource};
+use crate::ports::clock::Clock;
+use crate::ports::cluster::{ListRequest, Mode, Place, Reader, Scope, Writer, contract};
+use crate::ports::exec::{self, Container};
 
 async fn real() -> ApiServer {
     ApiServer::connect(&Access::default()).await.unwrap()
+}
+
+fn core(kind: &str, plural: &str, namespaced: bool) -> Resource {
+    Resource {
+        gvk: Gvk::new("v1", kind),
+        plural: plural.to_owned(),
+        namespaced,
+        verbs: Vec::new(),
+        served: vec!["v1".to_owned()],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,6 +34,38 @@ async fn real() -> ApiServer {
 async fn a_real_api_server_keeps_the_contract() {
     let cluster = real().await;
     contract::holds(&cluster, &cluster, &SystemClock).await;
+}
+
+/// A pod on a real node, in a namespace of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real node; run by e2e"]
+async fn real_containers_keep_the_contract() {
+    let cluster = real().await;
+    let image = std::env::var("BACKSTAY_E2E_IMAGE").unwrap();
+    let home = format!("backstay-exec-{}", SystemClock.letters());
+    let manifest = |tree: serde_json::Value| Manifest::parse(tree).unwrap();
+    let namespace = manifest(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}));
+    let (namespaces, pods) = (core("Namespace", "namespaces", false), core("Pod", "pods", true));
+    cluster.create(&namespaces, &namespace, Mode::Real).await.unwrap();
+    let pod =
+        manifest(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": home},
+        "spec": {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": false, "containers": [
+            {"name": "main", "image": image, "imagePullPolicy": "Never", "command": ["sleep", "inf"]}]}}));
+    let running = async || {
+        let found = cluster.get(&pods, Some(&home), "web").await.unwrap();
+        found.is_some_and(|pod| pod.at("/status/phase").is_some_and(|phase| phase == "Running"))
+    };
+    for _ in 0..60 {
+        // The default service account of a new namespace takes a moment.
+        if running().await || cluster.create(&pods, &pod, Mode::Real).await.is_err() && running().await {
+            break;
+        }
+        SystemClock.sleep(Duration::from_millis(500)).await;
+    }
+    let container = Container { namespace: home.clone(), pod: "web".into(), name: "main".into() };
+    exec::contract::holds(&cluster, &container).await;
+    let place = Place { namespace: None, name: &home, subresource: "" };
+    cluster.delete(&namespaces, place, Propagation::Background).await.unwrap();
 }
 
 /// The older documents and the aggregated one must say the same.

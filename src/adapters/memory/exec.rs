@@ -35,6 +35,9 @@ struct Shared {
     denied: Option<String>,
 }
 
+/// Programs that every container has.
+const KNOWN: [&str; 7] = ["sh", "true", "false", "echo", "sleep", "cat", "exit"];
+
 /// A command that was begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Process {
@@ -176,6 +179,7 @@ impl Exec for Containers {
             process
         };
         let mut words = command;
+        let direct = !(command.len() > 4 && command[0] == "sh" && command[2].contains("exec \"$@\""));
         if let [shell, flag, script, _, rest @ ..] = command
             && shell == "sh"
             && flag == "-c"
@@ -193,6 +197,10 @@ impl Exec for Containers {
             [shell, flag, script, ..] if shell == "sh" && flag == "-c" => script.clone(),
             _ => said,
         };
+        if direct && !KNOWN.contains(&program.as_str()) {
+            self.lock().processes.insert(process, Process::Ended);
+            return Err(Error::NoProgram(program));
+        }
         let code = self.script(container, (&script, process), transcript).await;
         self.lock().processes.insert(process, Process::Ended);
         // A pod that went while the command ran took it along.
@@ -214,5 +222,27 @@ fn pods() -> Resource {
         namespaced: true,
         verbs: Vec::new(),
         served: vec!["v1".into()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::adapters::memory::clock::FakeClock;
+    use crate::ports::cluster::{Mode, Writer};
+    use crate::ports::exec::contract;
+
+    #[tokio::test]
+    async fn containers_in_memory_keep_the_contract() {
+        let clock: Arc<dyn Clock> = Arc::new(FakeClock::at("2026-11-27T06:30:00Z".parse().unwrap()));
+        let cluster = Cluster::new(clock.clone());
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"containers": [{"name": "main", "image": "busybox"}]}});
+        cluster.create(&pods(), &Manifest::parse(pod).unwrap(), Mode::Real).await.unwrap();
+        clock.sleep(Duration::from_secs(30)).await;
+        let container = Container { namespace: "default".into(), pod: "web".into(), name: "main".into() };
+        contract::holds(&Containers::new(cluster, clock), &container).await;
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::debt::Owed;
 use super::doors::Doors;
 use super::moment::{self, Ground};
-use super::survey::{Blind, survey};
+use super::survey::{Blind, Places, survey};
 use super::velero;
 use crate::domain::hook::HookWhen;
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult};
@@ -39,65 +39,83 @@ impl Around for Nothing {
     }
 }
 
-/// The hooks of one run. Those after it run once, whoever comes to them first.
+/// The hooks of one run. Those after it run once, whoever comes to them first, and only if those before it were begun.
 pub struct Hooks<'a> {
     doors: Doors<'a>,
     ground: Ground<'a>,
     moments: [HookWhen; 2],
+    /// Whether pods ask for hooks at these moments.
+    asked: [bool; 2],
+    begun: AtomicBool,
     settled: AtomicBool,
 }
 
 impl<'a> Hooks<'a> {
-    /// Prepares the hooks of a run. Nothing runs yet.
-    pub fn new(doors: Doors<'a>, ground: Ground<'a>, moments: [HookWhen; 2]) -> Self {
-        Self { doors, ground, moments, settled: AtomicBool::new(false) }
-    }
-
-    /// What the run will owe once its first hook has run: nothing where no hook runs before it.
+    /// Prepares the hooks of a run, and finds out whether pods ask for any. Nothing runs yet.
     ///
     /// # Errors
     /// Pods that may ask for hooks cannot be looked at.
-    pub async fn owed(&self, namespaces: Option<Vec<String>>) -> Result<Owed, Blind> {
-        let [before, after] = self.moments;
-        let Doors { reach, .. } = self.doors;
-        let Ground { hooks, places, annotations, done: _, by } = &self.ground;
-        let (mut early, mut late) = (false, false);
-        if let Some(meant) = annotations {
-            let seen = survey(&self.doors, places, &[], true).await?;
+    pub async fn new(doors: Doors<'a>, ground: Ground<'a>, moments: [HookWhen; 2]) -> Result<Self, Blind> {
+        let mut asked = [false; 2];
+        if let Some(meant) = ground.annotations {
+            let seen = survey(&doors, &ground.places, &[], true).await?;
             let asks = |when| seen.pods.iter().any(|pod| meant(pod) && velero::hook(pod, when).is_some());
-            (early, late) = (asks(before), asks(after));
+            asked = moments.map(asks);
         }
+        let (begun, settled) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { doors, ground, moments, asked, begun, settled })
+    }
+
+    /// What the run will owe once its first hook has run: nothing where no hook runs before it.
+    pub fn owed(&self) -> Owed {
+        let [before, after] = self.moments;
+        let [early, late] = self.asked;
+        let Ground { hooks, places, annotations: _, done: _, by } = &self.ground;
         let at = |when: HookWhen| hooks.iter().filter(move |hook| hook.spec.when == when);
         let begins = early || at(before).next().is_some();
         let hooks = at(after).filter(|hook| hook.spec.init.is_none()).map(|hook| hook.name.clone());
-        Ok(Owed {
+        Owed {
             run: (*by).to_owned(),
-            started: reach.clock.now(),
+            started: self.doors.reach.clock.now(),
             phase: Phase::Running,
             hooks: if begins { hooks.collect() } else { Vec::new() },
             annotations: begins && late,
             scaled: at(before).any(|hook| hook.spec.scale.is_some()),
-            namespaces,
-        })
+            namespaces: places.known.clone(),
+        }
     }
 
-    /// Runs the hooks after the run, unless they ran already.
+    /// Runs the hooks after the run, unless they ran already, or nothing was begun.
     pub async fn settle(&self) -> Vec<HookReport> {
-        if self.settled.swap(true, Ordering::SeqCst) {
+        if !self.begun.load(Ordering::SeqCst) || self.settled.swap(true, Ordering::SeqCst) {
             return Vec::new();
         }
         let [_, when] = self.moments;
-        let mut reports = moment::scale_back(&self.doors, &self.ground, when).await;
-        reports.extend(moment::run(&self.doors, &self.ground, when).await);
+        let ground = self.ground(self.asked[1]);
+        let mut reports = moment::scale_back(&self.doors, &ground, when).await;
+        reports.extend(moment::run(&self.doors, &ground, when).await);
         reports
+    }
+
+    /// The ground, without annotations where no pod asks.
+    fn ground(&self, asked: bool) -> Ground<'a> {
+        let Ground { hooks, places, annotations, done, by } = &self.ground;
+        Ground {
+            hooks,
+            places: Places { known: places.known.clone(), has: places.has },
+            annotations: annotations.filter(|_| asked),
+            done: done.clone(),
+            by,
+        }
     }
 }
 
 #[async_trait(?Send)]
 impl Around for Hooks<'_> {
     async fn before(&self) -> Vec<HookReport> {
+        self.begun.store(true, Ordering::SeqCst);
         let [when, _] = self.moments;
-        moment::run(&self.doors, &self.ground, when).await
+        moment::run(&self.doors, &self.ground(self.asked[0]), when).await
     }
 
     async fn after(&self) -> Vec<HookReport> {
@@ -112,7 +130,8 @@ pub async fn pay(doors: &Doors<'_>, ground: &Ground<'_>, owed: &Owed, when: Hook
     reports.extend(moment::run(doors, ground, when).await);
     let absent = owed.hooks.iter().filter(|name| !ground.hooks.iter().any(|hook| hook.name == **name));
     reports.extend(absent.map(|name| {
-        HookReport::not_run(name, when, "the policy repository does not have it any more".into())
+        let reason = "the policy repository does not have it any more".to_owned();
+        HookReport { outcome: HookOutcome::Failed, ..HookReport::not_run(name, when, reason) }
     }));
     for report in &mut reports {
         let reason = report.reason.take().map(|reason| format!("; {reason}")).unwrap_or_default();
@@ -129,3 +148,6 @@ pub fn stays_owed(reports: &[HookReport]) -> bool {
     };
     reports.iter().any(unreached)
 }
+
+#[cfg(test)]
+mod tests;

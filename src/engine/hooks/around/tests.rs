@@ -1,0 +1,98 @@
+//! Claims about hooks around a run and what it owes, on the memory cluster and its containers.
+
+use super::*;
+use crate::engine::hooks::debt::{self, begin, open, take_over};
+use crate::engine::hooks::moment::tests::{Stage, ground, read, told};
+use crate::engine::journal::Worker;
+
+const POD: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: db, image: postgres}]}
+";
+
+const HOOKS: &str = "
+- {name: freeze, spec: {when: PreBackup, exec: {command: [echo, freeze]}}}
+- {name: thaw, spec: {when: PostBackup, exec: {command: [echo, thaw]}}}
+";
+
+const BACKUP: [HookWhen; 2] = [HookWhen::PreBackup, HookWhen::PostBackup];
+
+fn worker(process: u32) -> Worker {
+    Worker { machine: "one".into(), process, since: "0".into() }
+}
+
+#[tokio::test]
+async fn hooks_after_a_run_run_once_and_only_if_it_was_begun() {
+    let stage = Stage::new(POD).await;
+    let list = read(HOOKS);
+    let hooks = Hooks::new(stage.doors(), ground(&list), BACKUP).await.unwrap();
+    assert!(hooks.settle().await.is_empty(), "nothing was begun");
+    hooks.before().await;
+    assert_eq!(told(&hooks.after().await).lines().next(), Some("thaw Succeeded"));
+    assert!(hooks.settle().await.is_empty(), "a second time");
+    assert_eq!(stage.containers.calls(), ["shop/db/db: echo freeze", "shop/db/db: echo thaw"]);
+}
+
+#[tokio::test]
+async fn only_a_run_with_something_before_it_owes_something_after_it() {
+    let stage = Stage::new(POD).await;
+    let owed = async |hooks: &str| {
+        let list = read(hooks);
+        Hooks::new(stage.doors(), ground(&list), BACKUP).await.unwrap().owed()
+    };
+    let whole = owed(HOOKS).await;
+    assert_eq!((whole.hooks.as_slice(), whole.is_nothing()), (["thaw".to_owned()].as_slice(), false));
+    let lines: Vec<&str> = HOOKS.trim().lines().collect();
+    assert!(owed(lines[0]).await.is_nothing() && owed(lines[1]).await.is_nothing());
+    assert!(owed("[{name: down, spec: {when: PreBackup, scale: {}}}]").await.scaled);
+}
+
+#[tokio::test]
+async fn what_a_killed_run_owes_is_paid_by_the_next_one_and_only_once() {
+    let stage = Stage::new(POD).await;
+    let (list, doors) = (read(HOOKS), stage.doors());
+    let hooks = Hooks::new(doors, ground(&list), BACKUP).await.unwrap();
+    let debt = begin(&doors.reach, ("backstay", worker(1)), hooks.owed(), &|_| false).await.unwrap();
+    hooks.before().await;
+    // A second process is refused while the first one lives.
+    let keep = debt.keep(&doors.reach);
+    let second = begin(&doors.reach, ("backstay", worker(2)), hooks.owed(), &|_| false);
+    let refused = tokio::select! {
+        never = keep => match never {},
+        refused = second => refused,
+    };
+    assert!(matches!(refused, Err(debt::Error::Held { .. })));
+    drop(debt);
+    let found = open(&doors.reach, "backstay", &|worker| worker.process == 1).await.unwrap();
+    let left = found.left.into_iter().next().unwrap();
+    let debt = take_over(&doors.reach, worker(2), left).await.unwrap();
+    let reports = pay(&doors, &ground(&list), &debt.owed, HookWhen::PostBackup).await;
+    assert!(told(&reports).starts_with("thaw Succeeded: owed by the run of 2026-11-21T"), "{reports:?}");
+    debt.close(&doors.reach).await.unwrap();
+    assert!(open(&doors.reach, "backstay", &|_| true).await.unwrap().left.is_empty());
+}
+
+#[tokio::test]
+async fn a_hook_that_the_repository_has_no_more_is_told_and_what_was_not_reached_stays_owed() {
+    let stage = Stage::new(POD).await;
+    let (list, doors) = (read(HOOKS), stage.doors());
+    let hooks = Hooks::new(doors, ground(&list), BACKUP).await.unwrap();
+    let owed = Owed { hooks: vec!["thaw".into(), "old".into()], ..hooks.owed() };
+    let reports = pay(&doors, &ground(&list), &owed, HookWhen::PostBackup).await;
+    let text = told(&reports);
+    assert!(text.contains("old Failed: owed by") && text.contains("does not have it any more"), "{text}");
+    assert!(!stays_owed(&reports), "nobody can run it later either");
+    let unreached = |result| {
+        let mut reports = reports.clone();
+        reports.truncate(1);
+        reports[0].runs[0].result = result;
+        stays_owed(&reports)
+    };
+    assert!(unreached(HookResult::Unreachable) && !unreached(HookResult::ExitCode));
+}
