@@ -88,7 +88,10 @@ fn bad_recipients_are_named_but_private_keys_are_not_repeated() {
 #[test]
 fn a_plain_key_that_begins_like_a_hardware_key_is_a_plain_key() {
     let key = "age1tag94pf65s9fdlk4ey24j84zm9l8wwcv5swq2wd8r0u5mxcsupvs9qu8ev".to_owned();
-    assert_eq!(Recipients::parse(&[key.clone()]).unwrap().names().collect::<Vec<_>>(), [key.as_str()]);
+    assert_eq!(
+        Recipients::parse(std::slice::from_ref(&key)).unwrap().names().collect::<Vec<_>>(),
+        [key.as_str()]
+    );
     let hardware = Recipients::parse(&["age1tag1qqq".to_owned()]).unwrap_err().to_string();
     assert!(hardware.contains("hardware keys"), "{hardware}");
 }
