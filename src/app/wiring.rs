@@ -18,7 +18,7 @@ use crate::adapters::kube::connect::{self, ApiServer};
 use crate::adapters::object_store::connect as object_store;
 use crate::domain::identity::is_cluster_name;
 use crate::domain::location::{ArchiveTarget, LocationSpec, MirrorTarget};
-use crate::domain::object::Gvk;
+use crate::domain::object::{Placed, Resource};
 use crate::domain::policy::PolicySpec;
 use crate::engine::archive::store;
 use crate::engine::backup::target::Target;
@@ -273,12 +273,6 @@ pub fn recipients(location: &str, spec: &LocationSpec) -> Result<Recipients, Err
         .map_err(|source| Error::Recipients { location: location.to_owned(), source })
 }
 
-fn secrets() -> crate::domain::object::Resource {
-    crate::domain::object::Resource {
-        gvk: Gvk::new("v1", "Secret"),
-        plural: "secrets".into(),
-        namespaced: true,
-        verbs: vec!["get".into()],
-        served: vec!["v1".into()],
-    }
+fn secrets() -> Resource {
+    Resource::well_known("v1", "Secret", "secrets", Placed::InNamespaces)
 }

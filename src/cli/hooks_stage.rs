@@ -19,7 +19,7 @@ use crate::engine::decide::restore_plan;
 use crate::engine::hooks::doors::Doors;
 use crate::engine::hooks::moment::Ground;
 use crate::engine::hooks::pod::Pod;
-use crate::engine::hooks::survey::{Places, core};
+use crate::engine::hooks::survey::{Places, pods};
 use crate::engine::reach::{Progress, Reach};
 use crate::engine::recovery::hooked::RestoreHooks;
 
@@ -53,7 +53,7 @@ impl Stage {
             namespaces: selection.namespace_list(),
             annotations: spec.hook_annotations,
             selection,
-            pods: core("Pod", "pods", true),
+            pods: pods(),
             catalog: Arc::new(repository::catalog(set)?),
         })
     }
@@ -78,7 +78,7 @@ impl Stage {
             namespaces: None,
             annotations: spec.hook_annotations,
             selection: Selection::compile(&SelectSpec::default()).map_err(|_| Failure::usage("select"))?,
-            pods: core("Pod", "pods", true),
+            pods: pods(),
             catalog: Arc::new(repository::catalog(set)?),
         })
     }

@@ -60,7 +60,23 @@ pub struct Resource {
     pub served: Vec<String>,
 }
 
+/// Where the objects of a kind live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// In namespaces.
+    InNamespaces,
+    /// In the cluster itself.
+    InCluster,
+}
+
 impl Resource {
+    /// A kind that every API server of today serves, such as `v1`, `Pod`, `pods`; its verbs are not asked for.
+    pub fn well_known(api_version: &str, kind: &str, plural: &str, place: Placed) -> Self {
+        let gvk = Gvk::new(api_version, kind);
+        let (served, namespaced) = (vec![gvk.version.clone()], place == Placed::InNamespaces);
+        Self { gvk, plural: plural.to_owned(), namespaced, verbs: Vec::new(), served }
+    }
+
     /// The name used in patterns and archive paths: `deployments.apps`, `pods`.
     pub fn full_name(&self) -> String {
         if self.gvk.group.is_empty() {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::reach::Reach;
 use super::retry::persist;
-use crate::domain::object::{Gvk, Json, Manifest, Resource};
+use crate::domain::object::{Json, Manifest, Placed, Resource};
 use crate::ports::cluster::{self, ListRequest, Mode, Patch, Place, Scope};
 
 /// Entries of a list that are read at once.
@@ -321,7 +321,8 @@ async fn make_namespace(reach: &Reach<'_>, name: &str) -> Result<(), cluster::Er
         json!({LABEL: "home", "app.kubernetes.io/managed-by": "backstay", "backstay.dev/exclude": "true"});
     let metadata = json!({"name": name, "labels": labels});
     let object = manifest(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))?;
-    match reach.writer.create(&core("Namespace", "namespaces"), &object, Mode::Real).await {
+    let namespaces = Resource::well_known("v1", "Namespace", "namespaces", Placed::InCluster);
+    match reach.writer.create(&namespaces, &object, Mode::Real).await {
         Ok(_) | Err(cluster::Error::AlreadyExists) => Ok(()),
         Err(error) => Err(error),
     }
@@ -350,15 +351,5 @@ fn text(value: &impl serde::Serialize) -> String {
 }
 
 fn config_maps() -> Resource {
-    core("ConfigMap", "configmaps")
-}
-
-fn core(kind: &str, plural: &str) -> Resource {
-    Resource {
-        gvk: Gvk::new("v1", kind),
-        plural: plural.to_owned(),
-        namespaced: kind == "ConfigMap",
-        verbs: Vec::new(),
-        served: vec!["v1".to_owned()],
-    }
+    Resource::well_known("v1", "ConfigMap", "configmaps", Placed::InNamespaces)
 }

@@ -18,7 +18,7 @@ use super::call::{Call, item, send, with_query};
 use super::connect::ApiServer;
 use super::failure::{Refusal, unanswered};
 use super::scrub::{self, Content};
-use crate::domain::object::{Gvk, Resource};
+use crate::domain::object::{Placed, Resource};
 use crate::ports::cluster;
 use crate::ports::exec::{Container, Ended, Error, Exec, KEPT, Transcript};
 
@@ -147,13 +147,7 @@ fn refused(error: &kube::Error, container: &Container, url: &str) -> Error {
 }
 
 fn pods() -> Resource {
-    Resource {
-        gvk: Gvk::new("v1", "Pod"),
-        plural: "pods".into(),
-        namespaced: true,
-        verbs: Vec::new(),
-        served: vec!["v1".into()],
-    }
+    Resource::well_known("v1", "Pod", "pods", Placed::InNamespaces)
 }
 
 #[cfg(test)]

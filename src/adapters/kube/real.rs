@@ -10,23 +10,13 @@ use super::call::{Call, send};
 use super::connect::{Access, ApiServer};
 use crate::adapters::clock::SystemClock;
 use crate::domain::fixup::Propagation;
-use crate::domain::object::{Gvk, Manifest, Resource};
+use crate::domain::object::{Manifest, Placed, Resource};
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{ListRequest, Mode, Place, Reader, Scope, Writer, contract};
 use crate::ports::exec::{self, Container};
 
 async fn real() -> ApiServer {
     ApiServer::connect(&Access::default()).await.unwrap()
-}
-
-fn core(kind: &str, plural: &str, namespaced: bool) -> Resource {
-    Resource {
-        gvk: Gvk::new("v1", kind),
-        plural: plural.to_owned(),
-        namespaced,
-        verbs: Vec::new(),
-        served: vec!["v1".to_owned()],
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +35,8 @@ async fn real_containers_keep_the_contract() {
     let home = format!("backstay-exec-{}", SystemClock.letters());
     let manifest = |tree: serde_json::Value| Manifest::parse(tree).unwrap();
     let namespace = manifest(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}));
-    let (namespaces, pods) = (core("Namespace", "namespaces", false), core("Pod", "pods", true));
+    let namespaces = Resource::well_known("v1", "Namespace", "namespaces", Placed::InCluster);
+    let pods = Resource::well_known("v1", "Pod", "pods", Placed::InNamespaces);
     cluster.create(&namespaces, &namespace, Mode::Real).await.unwrap();
     let pod =
         manifest(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": home},

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::object::{Gvk, Json, Manifest, Resource};
+use crate::domain::object::{Json, Manifest, Placed, Resource};
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{self, Reader};
 use crate::ports::exec::{Container, Ended, Error, Exec, Transcript};
@@ -216,13 +216,7 @@ impl Exec for Containers {
 }
 
 fn pods() -> Resource {
-    Resource {
-        gvk: Gvk::new("v1", "Pod"),
-        plural: "pods".into(),
-        namespaced: true,
-        verbs: Vec::new(),
-        served: vec!["v1".into()],
-    }
+    Resource::well_known("v1", "Pod", "pods", Placed::InNamespaces)
 }
 
 #[cfg(test)]

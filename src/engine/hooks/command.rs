@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use super::attempt::Attempt;
 use super::doors::Doors;
 use super::pod::Pod;
-use super::survey::core;
+use super::survey;
 use super::wrapped::{SHELL, is_there, printed, process, signal, wrapped};
 use crate::domain::hook::{PodState, PodWait};
 use crate::domain::hook_report::HookResult;
@@ -56,10 +56,7 @@ pub async fn wait(doors: &Doors<'_>, pod: &Pod, container: &str, wait: &PodWait)
 /// The pod as it is now; `None` where it is gone, or another one has its name.
 async fn look(doors: &Doors<'_>, pod: &Pod) -> Result<Option<Pod>, Attempt> {
     let reach = doors.reach;
-    let get = async || {
-        let pods = core("Pod", "pods", true);
-        reach.reader.get(&pods, pod.key.namespace.as_deref(), &pod.key.name).await
-    };
+    let get = async || reach.reader.get(&survey::pods(), pod.key.namespace.as_deref(), &pod.key.name).await;
     let found = persist(reach.clock, reach.patience, get).await.result;
     let found = found.map_err(|error| Attempt::refused("reading the pod", &error))?;
     Ok(found.map(|found| Pod::read(&found)).filter(|found| found.uid == pod.uid))

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::attempt::Attempt;
 use super::doors::Doors;
-use super::survey::core;
+use super::survey::pods;
 use crate::domain::fixup::Propagation;
 use crate::domain::hook::JobHook;
 use crate::domain::hook_report::HookResult;
-use crate::domain::object::{Gvk, Json, Manifest, Resource};
+use crate::domain::object::{Json, Manifest, Placed, Resource};
 use crate::engine::gather::listing;
 use crate::engine::retry::{after, persist};
 use crate::ports::cluster::{self, Mode, Place, Scope};
@@ -141,15 +141,15 @@ async fn logs(doors: &Doors<'_>, job: &Manifest) -> Option<Vec<u8>> {
     let namespace = job.namespace()?.to_owned();
     let scope = Scope::Namespace(namespace.clone());
     let labels = format!("batch.kubernetes.io/job-name={}", job.name());
-    let mut pods = Vec::new();
-    let take = |pod: Manifest| pods.push(pod.name().to_owned());
-    listing::each(doors.reach.reader, &core("Pod", "pods", true), &scope, &labels, take).await.ok()?;
-    let container = Container { namespace, pod: pods.into_iter().next()?, name: "hook".to_owned() };
+    let mut found = Vec::new();
+    let take = |pod: Manifest| found.push(pod.name().to_owned());
+    listing::each(doors.reach.reader, &pods(), &scope, &labels, take).await.ok()?;
+    let container = Container { namespace, pod: found.into_iter().next()?, name: "hook".to_owned() };
     doors.exec.logs(&container).await.ok()
 }
 
 fn jobs() -> Resource {
-    Resource { gvk: Gvk::new("batch/v1", "Job"), ..core("Job", "jobs", true) }
+    Resource::well_known("batch/v1", "Job", "jobs", Placed::InNamespaces)
 }
 
 #[cfg(test)]

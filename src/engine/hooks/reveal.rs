@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::doors::Doors;
 use super::mask::Mask;
 use super::step::Stepped;
-use super::survey::{core, list};
+use super::survey::{self, list};
 use super::targets::Target;
 use crate::domain::hook::HookSpec;
 use crate::domain::hook_report::HookRun;
@@ -107,7 +107,7 @@ fn namespace(doors: &Doors<'_>, spec: &HookSpec, target: &Target) -> String {
 
 async fn secrets(doors: &Doors<'_>, namespace: &str) -> Result<Vec<Vec<u8>>, String> {
     let scope = Scope::Namespace(namespace.to_owned());
-    let found = list(doors, &core("Secret", "secrets", true), &scope, &|secret| Some(values(secret))).await;
+    let found = list(doors, &survey::secrets(), &scope, &|secret| Some(values(secret))).await;
     match found {
         Ok(found) => Ok(found.into_iter().flatten().collect()),
         Err(error) => {

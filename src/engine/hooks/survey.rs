@@ -8,7 +8,7 @@ use super::doors::Doors;
 use super::pod::Pod;
 use super::targets::{Seen, Workload};
 use crate::domain::hook::{HookScope, HookSpec};
-use crate::domain::object::{Gvk, Manifest, Resource};
+use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::selection::excluded_by_label;
 use crate::engine::gather::listing;
 use crate::engine::retry::persist;
@@ -52,7 +52,8 @@ pub async fn survey(
             let out = excluded_by_label(object).is_some();
             (places.has)(object.name()).then(|| (object.name().to_owned(), labels, out))
         };
-        match list(doors, &core("Namespace", "namespaces", false), &Scope::All, &read).await {
+        let namespaces = Resource::well_known("v1", "Namespace", "namespaces", Placed::InCluster);
+        match list(doors, &namespaces, &Scope::All, &read).await {
             Ok(found) => {
                 for (name, labels, out) in found {
                     if out {
@@ -73,7 +74,7 @@ pub async fn survey(
         if annotations || has(HookScope::Pod) || has(HookScope::Workload) {
             let read =
                 |object: &Manifest| here(object).then(|| Pod::read(object)).filter(|pod| !pod.has_ended());
-            seen.pods.extend(list(doors, &core("Pod", "pods", true), &scope, &read).await?);
+            seen.pods.extend(list(doors, &pods(), &scope, &read).await?);
         }
         if has(HookScope::Workload) {
             let read = |object: &Manifest| here(object).then(|| Workload::read(object));
@@ -113,19 +114,18 @@ pub async fn list<T>(
     listed.map_err(|source| Blind { what: resource.full_name(), source })
 }
 
-/// A kind of the core group.
-pub fn core(kind: &str, plural: &str, namespaced: bool) -> Resource {
-    Resource {
-        gvk: Gvk::new("v1", kind),
-        plural: plural.to_owned(),
-        namespaced,
-        verbs: Vec::new(),
-        served: vec!["v1".to_owned()],
-    }
+/// Pods.
+pub fn pods() -> Resource {
+    Resource::well_known("v1", "Pod", "pods", Placed::InNamespaces)
+}
+
+/// Secrets.
+pub fn secrets() -> Resource {
+    Resource::well_known("v1", "Secret", "secrets", Placed::InNamespaces)
 }
 
 /// A kind of workload.
 pub fn workload(kind: &str) -> Resource {
     let plural = format!("{}s", kind.to_ascii_lowercase());
-    Resource { gvk: Gvk::new("apps/v1", kind), ..core(kind, &plural, true) }
+    Resource::well_known("apps/v1", kind, &plural, Placed::InNamespaces)
 }

@@ -153,4 +153,6 @@ fn specs(named: &Named<'_>, kinds: &Kinds, asked: &[String], found: Changes) -> 
 }
 
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod tests;

@@ -147,41 +147,7 @@ fn is_noise(object: &ObjectReport) -> bool {
     object.key.name == "kube-root-ca.crt" || kinds.contains(&object.key.kind.as_str())
 }
 
-pub(crate) const SHOP: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {team: blue}}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: web, namespace: shop}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: db, namespace: shop}
-data: {password: aHVudGVyMg==}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: web, namespace: shop}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
-subjects: [{kind: ServiceAccount, name: web, namespace: shop}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec: {selector: {app: web}, ports: [{port: 80}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {serviceAccountName: web, containers: [{name: web, image: 'web:1'}]}
-";
+pub(crate) const SHOP: &str = include_str!("shop.yaml");
 
 pub(crate) const ONLY_SHOP: &str = "select: {namespaces: {include: [shop]}}";
 

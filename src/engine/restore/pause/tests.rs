@@ -39,48 +39,9 @@ spec:
     )
 }
 
-pub(crate) const FLUX: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: flux-system}
----
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata: {name: root, namespace: flux-system}
-spec: {path: ./clusters}
----
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: apps
-  namespace: flux-system
-  labels: {kustomize.toolkit.fluxcd.io/name: root, kustomize.toolkit.fluxcd.io/namespace: flux-system}
-spec: {path: ./apps, suspend: false}
----
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata: {name: other, namespace: flux-system}
-spec: {path: ./other}
-";
+pub(crate) const FLUX: &str = include_str!("flux.yaml");
 
-const ARGO: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: argocd}
----
-apiVersion: argoproj.io/v1alpha1
-kind: Application
-metadata: {name: root, namespace: argocd}
-spec: {project: default}
----
-apiVersion: argoproj.io/v1alpha1
-kind: Application
-metadata:
-  name: shop
-  namespace: argocd
-  annotations: {argocd.argoproj.io/tracking-id: 'root:argoproj.io/Application:argocd/shop'}
-spec: {project: default, syncPolicy: {automated: {prune: true, selfHeal: true}}}
-";
+const ARGO: &str = include_str!("argo.yaml");
 
 /// The shop, with its configuration from Flux and its Service from Argo CD.
 const MANAGED: &str = "
