@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use serde_json::json;
-
 use crate::Scenario;
 use crate::support::parts::Need;
 use crate::support::sandbox::{Sandbox, files};
@@ -150,18 +148,8 @@ kind: ServiceAccount
 metadata: {name: half, namespace: NAMESPACE}
 ",
     );
-    let token = sandbox.kubectl(&["create", "token", "half", "-n", &sandbox.namespace]).expect(0).stdout;
-    let config = sandbox.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "half",
-        "clusters": [{"name": "half", "cluster": config["clusters"][0]["cluster"]}],
-        "users": [{"name": "half", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "half", "context": {"cluster": "half", "user": "half"}}],
-    });
-    sandbox.write("half.kubeconfig", &kubeconfig.to_string());
-    let run = sandbox
-        .backstay(&["backup", "--kubeconfig", &sandbox.path("half.kubeconfig"), "-o", "json"])
-        .expect(1);
+    let kubeconfig = sandbox.account(&sandbox.namespace, "half");
+    let run = sandbox.backstay(&["backup", "--kubeconfig", &kubeconfig, "-o", "json"]).expect(1);
     assert_eq!(run.json()["outcome"], "Partial");
     let record: serde_json::Value =
         serde_json::from_slice(&fs::read(sandbox.records().last().unwrap()).unwrap()).unwrap();

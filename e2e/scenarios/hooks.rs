@@ -224,23 +224,10 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: backstay-hooks}
 subjects: [{kind: ServiceAccount, name: backstay, namespace: NAMESPACE}]
 ";
 
-fn account(sandbox: &Sandbox) -> String {
-    sandbox.apply(READER);
-    let token = sandbox.kubectl(&["create", "token", "backstay", "-n", &sandbox.namespace]).expect(0).stdout;
-    let config = sandbox.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "reader",
-        "clusters": [{"name": "reader", "cluster": config["clusters"][0]["cluster"]}],
-        "users": [{"name": "reader", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "reader", "context": {"cluster": "reader", "user": "reader"}}],
-    });
-    sandbox.write("reader.kubeconfig", &kubeconfig.to_string());
-    sandbox.path("reader.kubeconfig")
-}
-
 fn forbidden(sandbox: &Sandbox) {
     up(sandbox, "{}");
-    let kubeconfig = account(sandbox);
+    sandbox.apply(READER);
+    let kubeconfig = sandbox.account(&sandbox.namespace, "backstay");
     hooks(sandbox, "  - {name: sync, hook: {when: PreBackup, scope: Workload, exec: {command: [sync]}}}\n");
     let backup = ["backup", "-o", "json", "--kubeconfig", &kubeconfig];
     let report = sandbox.backstay(&backup).expect(1).json();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Scenario;
 use crate::scenarios::backup::shop;
@@ -108,27 +108,13 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: little}
 subjects: [{kind: ServiceAccount, name: little, namespace: default}]
 ";
 
-/// A kubeconfig of that service account.
-fn account(sandbox: &Sandbox) -> String {
-    sandbox.apply(LITTLE);
-    let token = sandbox.kubectl(&["create", "token", "little", "-n", "default"]).expect(0).stdout;
-    let config = sandbox.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "little",
-        "clusters": [{"name": "little", "cluster": config["clusters"][0]["cluster"]}],
-        "users": [{"name": "little", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "little", "context": {"cluster": "little", "user": "little"}}],
-    });
-    sandbox.write("little.kubeconfig", &kubeconfig.to_string());
-    sandbox.path("little.kubeconfig")
-}
-
 fn little(sandbox: &Sandbox) {
     shop(sandbox);
     sandbox.backstay(&["backup"]).expect(0);
     sandbox.lose_namespace(&sandbox.namespace);
     sandbox.kubectl(&["create", "namespace", &sandbox.namespace]).expect(0);
-    let kubeconfig = account(sandbox);
+    sandbox.apply(LITTLE);
+    let kubeconfig = sandbox.account("default", "little");
     let args = ["restore", "apply", "--from", "archive@latest", "--kubeconfig", &kubeconfig, "-o", "json"];
     let report = sandbox.with_key(&args).expect(1).json();
     assert_eq!(report["outcome"], "Partial");

@@ -179,6 +179,21 @@ impl Sandbox {
         self.kubectl(&["delete", "namespace", name, "--timeout=120s"]).expect(0);
     }
 
+    /// A kubeconfig of a service account; its file.
+    pub fn account(&self, namespace: &str, name: &str) -> String {
+        let token = self.kubectl(&["create", "token", name, "-n", namespace]).expect(0).stdout;
+        let config = self.kubectl(&["config", "view", "--raw", "-o", "json"]).expect(0).json();
+        let kubeconfig = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": name,
+            "clusters": [{"name": name, "cluster": config["clusters"][0]["cluster"]}],
+            "users": [{"name": name, "user": {"token": token.trim()}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        });
+        let file = format!("{name}.kubeconfig");
+        self.write(&file, &kubeconfig.to_string());
+        self.path(&file)
+    }
+
     /// Runs git and gives its standard output.
     #[track_caller]
     pub fn git(&self, args: &[&str]) -> String {
