@@ -73,7 +73,6 @@ async fn around(
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP).await;
-    let hooks = hooks.map_err(|e| Failure::failed(&e))?;
     let debt = remembered(&doors, &hooks).await?;
     let hooks = Paid { owed: Mutex::new(owed), hooks };
     let work = flow::backup(order, targets, (cluster.reader.as_ref(), &hooks), app.clock.as_ref());

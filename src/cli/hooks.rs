@@ -52,7 +52,6 @@ pub async fn test(app: &App, args: &HooksTestArgs, stop: &Stop) -> Result<Done, 
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP).await;
-    let hooks = hooks.map_err(|e| Failure::failed(&e))?;
     let debt = remembered(&doors, &hooks).await?;
     let work = async {
         let mut reports = hooks.before().await;

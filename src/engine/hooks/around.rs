@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::debt::Owed;
 use super::doors::Doors;
 use super::moment::{self, Ground};
-use super::survey::{Blind, Places, survey};
+use super::survey::{Places, survey};
 use super::velero;
 use crate::domain::hook::HookWhen;
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult};
@@ -53,17 +53,18 @@ pub struct Hooks<'a> {
 impl<'a> Hooks<'a> {
     /// Prepares the hooks of a run, and finds out whether pods ask for any. Nothing runs yet.
     ///
-    /// # Errors
-    /// Pods that may ask for hooks cannot be looked at.
-    pub async fn new(doors: Doors<'a>, ground: Ground<'a>, moments: [HookWhen; 2]) -> Result<Self, Blind> {
-        let mut asked = [false; 2];
-        if let Some(meant) = ground.annotations {
-            let seen = survey(&doors, &ground.places, &[], true).await?;
-            let asks = |when| seen.pods.iter().any(|pod| meant(pod) && velero::hook(pod, when).is_some());
-            asked = moments.map(asks);
-        }
+    /// Never fails: where the pods cannot be looked at, the moment before the run says so.
+    pub async fn new(doors: Doors<'a>, ground: Ground<'a>, moments: [HookWhen; 2]) -> Self {
+        let asked = match ground.annotations {
+            None => [false; 2],
+            Some(meant) => match survey(&doors, &ground.places, &[], true).await {
+                Ok(seen) => moments
+                    .map(|when| seen.pods.iter().any(|pod| meant(pod) && velero::hook(pod, when).is_some())),
+                Err(_) => [true, false],
+            },
+        };
         let (begun, settled) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { doors, ground, moments, asked, begun, settled })
+        Self { doors, ground, moments, asked, begun, settled }
     }
 
     /// What the run will owe once its first hook has run: nothing where no hook runs before it.

@@ -1,6 +1,7 @@
 //! Claims about hooks around a run and what it owes, on the memory cluster and its containers.
 
 use super::*;
+use crate::adapters::memory::fault::{Effect, Fault, Verb};
 use crate::engine::hooks::debt::{self, begin, open, take_over};
 use crate::engine::hooks::moment::tests::{Stage, ground, read, told};
 use crate::engine::journal::Worker;
@@ -31,7 +32,7 @@ fn worker(process: u32) -> Worker {
 async fn hooks_after_a_run_run_once_and_only_if_it_was_begun() {
     let stage = Stage::new(POD).await;
     let list = read(HOOKS);
-    let hooks = Hooks::new(stage.doors(), ground(&list), BACKUP).await.unwrap();
+    let hooks = Hooks::new(stage.doors(), ground(&list), BACKUP).await;
     assert!(hooks.settle().await.is_empty(), "nothing was begun");
     hooks.before().await;
     assert_eq!(told(&hooks.after().await).lines().next(), Some("thaw Succeeded"));
@@ -44,7 +45,7 @@ async fn only_a_run_with_something_before_it_owes_something_after_it() {
     let stage = Stage::new(POD).await;
     let owed = async |hooks: &str| {
         let list = read(hooks);
-        Hooks::new(stage.doors(), ground(&list), BACKUP).await.unwrap().owed()
+        Hooks::new(stage.doors(), ground(&list), BACKUP).await.owed()
     };
     let whole = owed(HOOKS).await;
     assert_eq!((whole.hooks.as_slice(), whole.is_nothing()), (["thaw".to_owned()].as_slice(), false));
@@ -57,7 +58,7 @@ async fn only_a_run_with_something_before_it_owes_something_after_it() {
 async fn what_a_killed_run_owes_is_paid_by_the_next_one_and_only_once() {
     let stage = Stage::new(POD).await;
     let (list, doors) = (read(HOOKS), stage.doors());
-    let hooks = Hooks::new(doors, ground(&list), BACKUP).await.unwrap();
+    let hooks = Hooks::new(doors, ground(&list), BACKUP).await;
     let debt = begin(&doors.reach, ("backstay", worker(1)), hooks.owed(), &|_| false).await.unwrap();
     hooks.before().await;
     // A second process is refused while the first one lives.
@@ -82,7 +83,7 @@ async fn what_a_killed_run_owes_is_paid_by_the_next_one_and_only_once() {
 async fn a_hook_that_the_repository_has_no_more_is_told_and_what_was_not_reached_stays_owed() {
     let stage = Stage::new(POD).await;
     let (list, doors) = (read(HOOKS), stage.doors());
-    let hooks = Hooks::new(doors, ground(&list), BACKUP).await.unwrap();
+    let hooks = Hooks::new(doors, ground(&list), BACKUP).await;
     let owed = Owed { hooks: vec!["thaw".into(), "old".into()], ..hooks.owed() };
     let reports = pay(&doors, &ground(&list), &owed, HookWhen::PostBackup).await;
     let text = told(&reports);
@@ -95,4 +96,15 @@ async fn a_hook_that_the_repository_has_no_more_is_told_and_what_was_not_reached
         stays_owed(&reports)
     };
     assert!(unreached(HookResult::Unreachable) && !unreached(HookResult::ExitCode));
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_see_pods_still_makes_its_backup_and_hears_of_it() {
+    let stage = Stage::new(POD).await;
+    stage.world.cluster.inject(Fault::always(Verb::List, "pods", Effect::Forbidden));
+    let hooks = Hooks::new(stage.doors(), ground(&[]), BACKUP).await;
+    assert!(hooks.owed().is_nothing());
+    let told = told(&hooks.before().await);
+    assert!(told.starts_with("velero-annotations NotRun: cannot look for what hooks run for"), "{told}");
+    assert!(hooks.after().await.is_empty());
 }
