@@ -85,14 +85,15 @@ pub mod engine {
     }
     /// Around it: what runs before and after.
     pub mod hooks {
+        pub mod calm; // lets them come to an end
         pub mod doors; // what hooks act through
         pub mod pod; // what they need to know of a pod
         pub mod container; // in which container
         pub mod velero; // what pods ask for by annotation
         pub mod targets; // what a hook runs for
         pub mod survey; // what there is
-        pub mod attempt; // what an attempt came to
         pub mod wrapped; // a command that can be ended
+        pub mod attempt; // what an attempt came to
         pub mod command; // runs it
         pub mod job; // runs a Job
         pub mod replicas; // what a workload had before

@@ -76,7 +76,7 @@ async fn around(
     let debt = remembered(&doors, &hooks).await?;
     let hooks = Paid { owed: Mutex::new(owed), hooks };
     let work = flow::backup(order, targets, (cluster.reader.as_ref(), &hooks), app.clock.as_ref());
-    let (done, late) = held(work, (&hooks.hooks, debt), &doors, stop).await;
+    let (done, late) = Box::pin(held(work, (&hooks.hooks, debt), &doors, stop)).await;
     match done {
         Some(Ok(report)) => Ok(report),
         Some(Err(error)) => {
@@ -109,6 +109,10 @@ impl Around for Paid<'_> {
 
     async fn after(&self) -> Vec<HookReport> {
         self.hooks.after().await
+    }
+
+    async fn calm(&self) {
+        self.hooks.calm().await;
     }
 }
 

@@ -50,10 +50,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::failed(&e))
 }
 
+/// Libraries whose details are never logged.
+const LIBRARIES: [&str; 8] =
+    ["kube_client", "kube", "tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2"];
+
 /// Logs go to standard error, so that results can be piped.
 fn start_logs(global: &Global) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&global.log)
         .map_err(|e| Failure::usage(format!("cannot use the log filter {:?}: {e}", global.log)))?;
+    // Libraries log addresses and messages as they are, with the arguments of commands and what they print.
+    let filter = LIBRARIES.iter().fold(filter, |filter, name| match format!("{name}=info").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    });
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
     let started = match global.log_format {

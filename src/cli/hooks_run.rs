@@ -52,27 +52,38 @@ pub async fn held<T>(
     doors: &Doors<'_>,
     stop: &Stop,
 ) -> (Option<T>, Vec<HookReport>) {
-    let done = {
-        let work = Box::pin(stop.before(work));
-        let keep = Box::pin(async {
-            match &debt {
-                Some(debt) => debt.keep(&doors.reach).await,
-                None => std::future::pending().await,
-            }
-        });
-        match select(work, keep).await {
-            Either::Left((done, _)) => done,
-            Either::Right((never, _)) => match never {},
+    let all = async {
+        let mut work = Box::pin(work);
+        let done = stop.before(&mut work).await;
+        if done.is_none() {
+            // A command that was begun would go on: it is ended before anything is undone.
+            select(work, Box::pin(hooks.calm())).await;
         }
+        doors.calm.again();
+        (done, hooks.settle().await)
     };
-    let late = hooks.settle().await;
+    let (done, late) = alive(all, debt.as_ref(), doors).await;
     if let Some(debt) = debt
-        && !stays_owed(&late)
+        && !hooks.still_owes()
     {
-        // The next start looks whether there is still something to do.
+        // Where that fails, the next start looks whether there is still something to do.
         debt.close(&doors.reach).await.ok();
     }
     (done, late)
+}
+
+/// Does some work while its debt shows signs of life.
+async fn alive<T>(work: impl Future<Output = T>, debt: Option<&Debt>, doors: &Doors<'_>) -> T {
+    let keep = Box::pin(async {
+        match debt {
+            Some(debt) => debt.keep(&doors.reach).await,
+            None => std::future::pending().await,
+        }
+    });
+    match select(Box::pin(work), keep).await {
+        Either::Left((done, _)) => done,
+        Either::Right((never, _)) => match never {},
+    }
 }
 
 /// Pays what runs whose processes are gone still owe, before anything else happens. An account that may not look has no debts.
@@ -88,7 +99,8 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
         Err(journal::Error::Cluster { source: cluster::Error::Forbidden(_), .. }) => return Ok(Vec::new()),
         Err(error) => return Err(Failure::failed(&error)),
     };
-    let mut reports = Vec::new();
+    let mut reports: Vec<HookReport> =
+        open.held.iter().map(|entry| at_work(&entry.run, &entry.worker)).collect();
     for left in open.left {
         let owed = left.1.run.clone();
         let name = owed.run.strip_prefix("policy ").unwrap_or_default();
@@ -102,19 +114,48 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
             Ok(debt) => debt,
             // Somebody else pays it.
             Err(journal::Error::Raced) => continue,
-            Err(error) => return Err(Failure::failed(&error)),
+            // An account that may write nothing leaves it to another one.
+            Err(error) => {
+                reports.push(unpayable(&owed, &error));
+                continue;
+            }
         };
-        reports.extend(paid(app, &stage, cluster, debt).await?);
+        reports.extend(paid(app, &stage, cluster, debt).await?.into_iter().map(of_another_run));
     }
     Ok(reports)
+}
+
+/// A run that is between its hooks now: what it owes is its own.
+fn at_work(owed: &Owed, worker: &Worker) -> HookReport {
+    let reason = format!("{worker} is at work, since {}; it owes {}", owed.started, owed.told());
+    let [_, after] = BACKUP;
+    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
+}
+
+/// What fails of an earlier run is told, and does not make this one Partial.
+fn of_another_run(report: HookReport) -> HookReport {
+    let outcome = if report.outcome.spoils() { HookOutcome::Warned } else { report.outcome };
+    HookReport { outcome, ..report }
+}
+
+/// What this account cannot take over.
+fn unpayable(owed: &Owed, error: &journal::Error) -> HookReport {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let reason = format!(
+        "a run of {} owes {}, and this account cannot pay it: {error}{cause}",
+        owed.started,
+        owed.told()
+    );
+    let [_, after] = BACKUP;
+    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
 }
 
 /// What a policy owes that this repository does not have: another repository may.
 fn stranger(owed: &Owed, namespace: &str) -> HookReport {
     let reason = format!(
-        "a run of {}, which was interrupted, owes hooks ({}), and this policy repository does not have it: where no other one does, run them by hand and delete ConfigMap backstay-hooks-{} in namespace {namespace}",
+        "a run of {}, which was interrupted, owes {}, and this policy repository does not have it: where no other one does, run them by hand and delete ConfigMap backstay-hooks-{} in namespace {namespace}",
         owed.started,
-        owed.hooks.join(", "),
+        owed.told(),
         owed.run.replace(' ', "-")
     );
     let [_, after] = BACKUP;
@@ -126,7 +167,8 @@ async fn paid(app: &App, stage: &Stage, cluster: &Connected, debt: Debt) -> Resu
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let [_, after] = BACKUP;
-    let reports = pay(&doors, &stage.ground(&has, &means), &debt.owed, after).await;
+    let ground = stage.ground(&has, &means);
+    let reports = alive(pay(&doors, &ground, &debt.owed, after), Some(&debt), &doors).await;
     if !stays_owed(&reports) {
         debt.close(&doors.reach).await.map_err(|e| Failure::failed(&e))?;
     }

@@ -16,6 +16,7 @@ use crate::domain::restore_request::RestoreSpec;
 use crate::domain::rules::Catalog;
 use crate::domain::selection::{ObjectChoice, SelectSpec, Selection};
 use crate::engine::decide::restore_plan;
+use crate::engine::hooks::calm::Calm;
 use crate::engine::hooks::doors::Doors;
 use crate::engine::hooks::moment::Ground;
 use crate::engine::hooks::pod::Pod;
@@ -35,6 +36,9 @@ pub struct Stage {
     /// The namespaces of the run, where they are known without asking the cluster.
     pub namespaces: Option<Vec<String>>,
     annotations: HookAnnotations,
+    /// Whether the namespaces are those of an earlier run, whatever the policy selects by now.
+    remembered: bool,
+    calm: Calm,
     selection: Selection,
     pods: Resource,
     catalog: Arc<Catalog>,
@@ -52,6 +56,8 @@ impl Stage {
             by: format!("policy {name}"),
             namespaces: selection.namespace_list(),
             annotations: spec.hook_annotations,
+            remembered: false,
+            calm: Calm::default(),
             selection,
             pods: pods(),
             catalog: Arc::new(repository::catalog(set)?),
@@ -61,7 +67,7 @@ impl Stage {
     /// The same hooks in the namespaces that a debt remembers.
     #[must_use]
     pub fn within(self, namespaces: Option<Vec<String>>) -> Self {
-        Self { namespaces, ..self }
+        Self { namespaces, remembered: true, ..self }
     }
 
     /// Only these hooks, and nothing that pods ask for.
@@ -77,6 +83,8 @@ impl Stage {
             by: by.to_owned(),
             namespaces: None,
             annotations: spec.hook_annotations,
+            remembered: false,
+            calm: Calm::default(),
             selection: Selection::compile(&SelectSpec::default()).map_err(|_| Failure::usage("select"))?,
             pods: pods(),
             catalog: Arc::new(repository::catalog(set)?),
@@ -90,7 +98,11 @@ impl Stage {
 
     /// Whether a namespace belongs to the run.
     pub fn has(&self, namespace: &str) -> bool {
-        self.selection.namespace(namespace)
+        match &self.namespaces {
+            Some(names) if self.remembered => names.iter().any(|name| name == namespace),
+            None if self.remembered => true,
+            Some(_) | None => self.selection.namespace(namespace),
+        }
     }
 
     /// Whether a pod belongs to the run.
@@ -129,6 +141,7 @@ impl Stage {
             exec: cluster.exec.as_ref(),
             http: app.http.as_ref(),
             catalog: &self.catalog,
+            calm: &self.calm,
             home: &app.settings.namespace,
         }
     }

@@ -6,6 +6,7 @@ use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::hook::HookAnnotations;
+use crate::domain::hook_report::HookReport;
 use crate::domain::hook_template::Hook;
 use crate::domain::report::{Outcome, OwnerAction, OwnerReport, Phase};
 use crate::domain::restore_request::RestoreSpec;
@@ -14,6 +15,7 @@ use crate::engine::decide::restore_plan::{self, RestorePlan};
 use crate::engine::journal::{self, Book, Shelf};
 use crate::engine::mend::fixups;
 use crate::engine::reach::{Progress, Reach, Silent};
+use crate::engine::recovery::hooked::undo;
 use crate::engine::recovery::run::{self, Broken, Job, Log, run};
 use crate::engine::recovery::turn::{self, Ticket, Turn, begin};
 use crate::engine::restore::{pause, preview};
@@ -88,8 +90,9 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool, stop: &Stop) -> 
     let ended = stop.before(Box::pin(run(&job, (&reach, Some(hooks)), &mut log))).await;
     let Some(ended) = ended else {
         let owners = pause::resume(&job.pause, &reach).await;
+        let undone = undo(hooks, reach, &job.plan).await;
         drop(bar);
-        return Err(interrupted(&owners));
+        return Err(interrupted(&owners, &undone));
     };
     drop(bar);
     let report = ended.map_err(|e| broken(&e))?;
@@ -119,13 +122,15 @@ fn still_paused(owners: &[OwnerReport]) -> Vec<String> {
     still.map(told).collect()
 }
 
-fn interrupted(owners: &[OwnerReport]) -> Failure {
+fn interrupted(owners: &[OwnerReport], undone: &[HookReport]) -> Failure {
     let resumed = owners.iter().filter(|owner| owner.action == OwnerAction::Resumed).count();
     let text = match resumed {
         0 => "interrupted".to_owned(),
         some => format!("interrupted; {} resumed", count(some as u64, "owner")),
     };
-    let failure = Failure::stopped(text).with(&still_paused(owners));
+    let mut told = still_paused(owners);
+    told.extend(undone.iter().map(|hook| format!("hook {}: {:?}", hook.name, hook.outcome)));
+    let failure = Failure::stopped(text).with(&told);
     failure.hint("run the same command again: it goes on where it stopped")
 }
 

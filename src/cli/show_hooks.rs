@@ -7,11 +7,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::domain::hook::{HookSpec, HookWhen};
+use crate::domain::hook::{HookSpec, HookWhen, PodState};
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult, HookRun};
 use crate::domain::hook_template::HookTemplateSpec;
 use crate::engine::hooks::moment::Planned;
 use crate::engine::hooks::targets::{Fault, Target};
+use crate::engine::hooks::wrapped::plain_program;
 
 use super::print::{Show, count};
 
@@ -78,7 +79,7 @@ fn listed(target: &Target) -> ListedTarget {
         Fault::Annotation(wrong) => wrong.clone(),
     });
     let idle = target.pod.as_ref().filter(|_| fails.is_none());
-    let idle = idle.filter(|pod| pod.phase != "Running").map(|pod| format!("the pod is {} now", pod.phase));
+    let idle = idle.and_then(|pod| pod.lacks(target.target.container.as_deref()?, PodState::Running));
     let asked = target.own.as_ref().map(what);
     let notes = asked.into_iter().chain(target.notes.iter().cloned()).chain(idle);
     ListedTarget { target: target.target.to_string(), notes: notes.collect(), fails }
@@ -87,7 +88,8 @@ fn listed(target: &Target) -> ListedTarget {
 /// What a hook does, without its arguments, which may be secret.
 pub fn what(spec: &HookSpec) -> String {
     if let Some(exec) = &spec.exec {
-        return format!("exec {}", exec.command.first().map(String::as_str).unwrap_or_default());
+        let program = exec.command.first().map(String::as_str).unwrap_or_default();
+        return format!("exec {}", plain_program(program));
     }
     if let Some(job) = &spec.job {
         return format!("job {}", job.image);

@@ -13,7 +13,7 @@ use super::object::ObjectKey;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookReport {
-    /// Name of the hook; `velero:` and the pod for one that a pod asks for by annotation.
+    /// Name of the hook; `velero-annotations` for all that pods ask for by annotation.
     pub name: String,
     /// When it ran.
     pub when: HookWhen,
@@ -120,6 +120,8 @@ pub enum HookResult {
     ExitCode,
     /// It took longer than its timeout.
     TimedOut,
+    /// The run was stopped meanwhile, and it was ended.
+    Interrupted,
     /// The container has no such program, or no shell for a command that needs one.
     CommandNotFound,
     /// The pod has no container of this name.

@@ -11,6 +11,7 @@ use super::duration::Duration;
 use super::field::{FieldError, closest};
 use super::hook::{HookSpec, HookWhen, OnError};
 use super::labels::LabelSelector;
+use super::object::Json;
 use super::path::escape;
 
 /// A hook of a policy or restore: a `HookTemplate` by name, or one written in place.
@@ -297,6 +298,14 @@ impl HookSpec {
         for (index, text) in self.namespaces.iter_mut().enumerate() {
             hear(&format!("/namespaces/{index}"), text);
         }
+        for (index, text) in self.exclude_namespaces.iter_mut().enumerate() {
+            hear(&format!("/excludeNamespaces/{index}"), text);
+        }
+        for (index, container) in self.init.iter_mut().flat_map(|init| &mut init.containers).enumerate() {
+            for (key, value) in container.iter_mut() {
+                leaves(&format!("/init/containers/{index}/{}", escape(key)), value, hear);
+            }
+        }
         for (key, text) in self.label_selector.iter_mut().flat_map(|s| &mut s.match_labels) {
             hear(&format!("/labelSelector/matchLabels/{}", escape(key)), text);
         }
@@ -321,6 +330,24 @@ impl HookSpec {
     }
 }
 
+/// The texts in a tree.
+fn leaves(at: &str, value: &mut Json, hear: &mut dyn FnMut(&str, &mut String)) {
+    match value {
+        Json::String(text) => hear(at, text),
+        Json::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                leaves(&format!("{at}/{index}"), item, hear);
+            }
+        }
+        Json::Object(map) => {
+            for (key, item) in map.iter_mut() {
+                leaves(&format!("{at}/{}", escape(key)), item, hear);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
 fn numbered(at: &str, texts: &mut [String], hear: &mut dyn FnMut(&str, &mut String)) {
     for (index, text) in texts.iter_mut().enumerate() {
         hear(&format!("{at}/{index}"), text);
@@ -328,53 +355,4 @@ fn numbered(at: &str, texts: &mut [String], hear: &mut dyn FnMut(&str, &mut Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filled(text: &str) -> String {
-        fill(text, &BTreeMap::from([("a", "1"), ("b-c", "$(a)")]))
-    }
-
-    #[test]
-    fn parameters_are_filled_in_once_and_shells_keep_theirs() {
-        for (text, expected) in [
-            ("$(a)", "1"),
-            ("x$(a)y$(b-c)z", "x1y$(a)z"),
-            ("$$(a)", "$(a)"),
-            ("$(hostname -f) $(a", "$(hostname -f) $(a"),
-            ("$(none) $( $(a))", "$(none) $( 1)"),
-            ("$5 $", "$5 $"),
-        ] {
-            assert_eq!(filled(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_use_says_where_and_the_template_says_what() {
-        let template = "
-parameters: [{name: database}, {name: app, default: db}]
-hook: {when: PreBackup, labelSelector: {matchLabels: {app: $(app)}}, exec: {command: [pg_dump, $(database)]}, timeout: 5m}
-";
-        let template: HookTemplateSpec = serde_saphyr::from_str(template).unwrap();
-        assert_eq!(template.check(), []);
-        let used = "{name: dump, template: t, parameters: {database: shop}, namespaces: [a], weight: 3, onError: Continue}";
-        let used: HookUse = serde_saphyr::from_str(used).unwrap();
-        assert_eq!(used.check_template(&template), []);
-        let hook = used.filled(&template);
-        assert_eq!(hook.spec.exec.unwrap().command, ["pg_dump", "shop"]);
-        assert_eq!(hook.spec.label_selector.unwrap().match_labels["app"], "db");
-        assert_eq!((hook.spec.namespaces, hook.spec.weight), (vec!["a".to_owned()], 3));
-        assert_eq!((hook.spec.on_error, hook.spec.timeout.unwrap().as_seconds()), (OnError::Continue, 300));
-    }
-
-    #[test]
-    fn what_a_parameter_makes_of_a_hook_is_checked_where_it_is_used() {
-        let template = "{parameters: [{name: url}], hook: {when: PreBackup, http: {url: $(url)}}}";
-        let template: HookTemplateSpec = serde_saphyr::from_str(template).unwrap();
-        assert_eq!(template.check(), []);
-        let used: HookUse =
-            serde_saphyr::from_str("{name: a, template: t, parameters: {url: ftp://x}}").unwrap();
-        let told = used.check_template(&template);
-        assert!(told[0].message.contains("/http/url: the address must begin"), "{told:?}");
-    }
-}
+mod tests;

@@ -52,6 +52,9 @@ pub enum Error {
 /// How many of the last bytes of each stream are kept.
 pub const KEPT: usize = 16 * 1024;
 
+/// How many of the last lines of a log are asked for.
+pub const LINES: usize = 200;
+
 /// How many of the first bytes of standard output are kept.
 pub const FIRST: usize = 256;
 

@@ -20,13 +20,10 @@ use super::failure::{Refusal, unanswered};
 use super::scrub::{self, Content};
 use crate::domain::object::{Placed, Resource};
 use crate::ports::cluster;
-use crate::ports::exec::{Container, Ended, Error, Exec, KEPT, Transcript};
+use crate::ports::exec::{Container, Ended, Error, Exec, KEPT, LINES, Transcript};
 
 /// How long the rest of the output is waited for once the command has ended.
 const REST: Duration = Duration::from_secs(5);
-
-/// Lines of a log that are asked for; the last bytes of them are kept.
-const LINES: &str = "200";
 
 #[async_trait]
 impl Exec for ApiServer {
@@ -72,7 +69,8 @@ impl Exec for ApiServer {
 
     async fn logs(&self, container: &Container) -> Result<Vec<u8>, cluster::Error> {
         let path = format!("{}/log", item(&pods(), Some(&container.namespace), &container.pod)?);
-        let query = [("container", container.name.as_str()), ("tailLines", LINES)];
+        let lines = LINES.to_string();
+        let query = [("container", container.name.as_str()), ("tailLines", lines.as_str())];
         let reply = send(self, Call::get(with_query(&path, &query))).await?;
         let bytes = reply.success(Content::None)?;
         Ok(bytes[bytes.len().saturating_sub(KEPT)..].to_vec())

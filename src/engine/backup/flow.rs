@@ -84,7 +84,12 @@ pub async fn backup(
     let timer = pin!(clock.sleep(limit.as_std()));
     match futures::future::select(work, timer).await {
         futures::future::Either::Left((result, _)) => result,
-        futures::future::Either::Right(((), _)) => Err(Error::TimedOut(limit)),
+        futures::future::Either::Right(((), work)) => {
+            // A command that was begun would go on, and undo what the hooks after it undo.
+            let calm = pin!(around.calm());
+            futures::future::select(work, calm).await;
+            Err(Error::TimedOut(limit))
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! In: `Ground`, a moment before and one after · Out: `HookReport`s · Touches: containers, cluster, services, clock
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -14,6 +16,7 @@ use super::velero;
 use crate::domain::hook::HookWhen;
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult};
 use crate::domain::report::Phase;
+use crate::engine::reach::{Progress, Reach};
 
 /// What runs around the reading of a backup.
 #[async_trait(?Send)]
@@ -23,6 +26,9 @@ pub trait Around: Send + Sync {
 
     /// What runs after, also when the reading failed.
     async fn after(&self) -> Vec<HookReport>;
+
+    /// Asks what is at work to end, and waits for it, while somebody polls it.
+    async fn calm(&self);
 }
 
 /// Nothing runs.
@@ -37,6 +43,8 @@ impl Around for Nothing {
     async fn after(&self) -> Vec<HookReport> {
         Vec::new()
     }
+
+    async fn calm(&self) {}
 }
 
 /// The hooks of one run. Those after it run once, whoever comes to them first, and only if those before it were begun.
@@ -47,7 +55,36 @@ pub struct Hooks<'a> {
     /// Whether pods ask for hooks at these moments.
     asked: [bool; 2],
     begun: AtomicBool,
+    /// Whether everything after the run has run.
     settled: AtomicBool,
+    /// Whether something after the run could not be reached.
+    unreached: AtomicBool,
+    ears: Ears<'a>,
+}
+
+/// Hears which hooks after the run have ended, so that they are not repeated when the others are run later.
+struct Ears<'a> {
+    outer: &'a dyn Progress,
+    after: HookWhen,
+    ended: Mutex<BTreeSet<String>>,
+}
+
+impl Progress for Ears<'_> {
+    fn waiting(&self, what: &str) {
+        self.outer.waiting(what);
+    }
+
+    fn hook(&self, name: &str) {
+        self.outer.hook(name);
+    }
+
+    fn hooked(&self, report: &HookReport) {
+        let interrupted = report.runs.iter().any(|run| run.result == HookResult::Interrupted);
+        if report.when == self.after && !interrupted {
+            self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(report.name.clone());
+        }
+        self.outer.hooked(report);
+    }
 }
 
 impl<'a> Hooks<'a> {
@@ -63,8 +100,9 @@ impl<'a> Hooks<'a> {
                 Err(_) => [true, false],
             },
         };
-        let (begun, settled) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { doors, ground, moments, asked, begun, settled }
+        let [begun, settled, unreached] = [false; 3].map(AtomicBool::new);
+        let ears = Ears { outer: doors.reach.progress, after: moments[1], ended: Mutex::default() };
+        Self { doors, ground, moments, asked, begun, settled, unreached, ears }
     }
 
     /// What the run will owe once its first hook has run: nothing where no hook runs before it.
@@ -86,16 +124,32 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    /// Runs the hooks after the run, unless they ran already, or nothing was begun.
+    /// Runs the hooks after the run that have not ended yet, unless nothing was begun. Whoever drops it may call it again.
     pub async fn settle(&self) -> Vec<HookReport> {
-        if !self.begun.load(Ordering::SeqCst) || self.settled.swap(true, Ordering::SeqCst) {
+        if !self.begun.load(Ordering::SeqCst) || self.settled.load(Ordering::SeqCst) {
             return Vec::new();
         }
         let [_, when] = self.moments;
         let ground = self.ground(self.asked[1]);
-        let mut reports = moment::scale_back(&self.doors, &ground, when).await;
-        reports.extend(moment::run(&self.doors, &ground, when).await);
+        let doors = Doors { reach: Reach { progress: &self.ears, ..self.doors.reach }, ..self.doors };
+        let mut reports = moment::scale_back(&doors, &ground, when).await;
+        reports.extend(moment::run(&doors, &ground, when).await);
+        if !self.doors.calm.is_asked() {
+            self.settled.store(true, Ordering::SeqCst);
+            self.unreached.store(stays_owed(&reports), Ordering::SeqCst);
+        }
         reports
+    }
+
+    /// Whether the next start should try again.
+    pub fn still_owes(&self) -> bool {
+        self.unreached.load(Ordering::SeqCst)
+    }
+
+    /// Lets what is at work come to an end.
+    pub async fn calm(&self) {
+        self.doors.calm.ask();
+        self.doors.calm.idle(self.doors.reach.clock).await;
     }
 
     /// The ground, without annotations where no pod asks.
@@ -105,7 +159,10 @@ impl<'a> Hooks<'a> {
             hooks,
             places: Places { known: places.known.clone(), has: places.has },
             annotations: annotations.filter(|_| asked),
-            done: done.clone(),
+            done: done
+                .union(&self.ears.ended.lock().unwrap_or_else(PoisonError::into_inner))
+                .cloned()
+                .collect(),
             by,
         }
     }
@@ -121,6 +178,10 @@ impl Around for Hooks<'_> {
 
     async fn after(&self) -> Vec<HookReport> {
         self.settle().await
+    }
+
+    async fn calm(&self) {
+        Hooks::calm(self).await;
     }
 }
 
@@ -141,11 +202,12 @@ pub async fn pay(doors: &Doors<'_>, ground: &Ground<'_>, owed: &Owed, when: Hook
     reports
 }
 
-/// Whether the next start should try again: something could not be reached.
+/// Whether the next start should try again: something could not be reached, or this account may not do it.
 pub fn stays_owed(reports: &[HookReport]) -> bool {
     let unreached = |report: &HookReport| {
         let blind = report.outcome == HookOutcome::NotRun && report.runs.is_empty();
-        blind || report.runs.iter().any(|run| run.result == HookResult::Unreachable)
+        let later = [HookResult::Unreachable, HookResult::Forbidden, HookResult::Denied];
+        blind || report.runs.iter().any(|run| later.contains(&run.result))
     };
     reports.iter().any(unreached)
 }

@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 
+use super::wrapped::STILL;
 use crate::domain::hook_report::HookResult;
 use crate::ports::{cluster, exec};
 
@@ -25,6 +26,16 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether it may be tried again: it failed, nobody has stopped it, and no command of it may still run.
+    pub fn is_worth_another(&self, command: bool) -> bool {
+        let still = self.reason.as_deref().is_some_and(|reason| reason.contains(STILL));
+        match self.result {
+            HookResult::Succeeded | HookResult::Interrupted => false,
+            HookResult::Unreachable => !command,
+            _ => !still,
+        }
+    }
+
     /// One that succeeded and printed nothing.
     pub fn fine() -> Self {
         Self {

@@ -2,6 +2,7 @@
 //!
 //! In: a pod, a container, an `ExecHook` · Out: `Attempt` · Touches: containers, cluster (read), clock
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -10,7 +11,8 @@ use super::attempt::Attempt;
 use super::doors::Doors;
 use super::pod::Pod;
 use super::survey;
-use super::wrapped::{SHELL, is_there, printed, process, signal, wrapped};
+use super::wrapped::plain_program;
+use super::wrapped::{SHELL, STILL, is_there, printed, process, signal, wrapped};
 use crate::domain::hook::{PodState, PodWait};
 use crate::domain::hook_report::HookResult;
 use crate::engine::retry::{after, persist};
@@ -25,6 +27,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether it has ended.
 const PULSE: Duration = Duration::from_millis(250);
+
+/// Shells: what they do not find is not their own name.
+const SHELLS: [&str; 6] = ["sh", "/bin/sh", "bash", "/bin/bash", "ash", "dash"];
 
 /// How long a signal may take to be sent.
 const SIGNAL: Duration = Duration::from_secs(10);
@@ -44,6 +49,9 @@ pub async fn wait(doors: &Doors<'_>, pod: &Pod, container: &str, wait: &PodWait)
             return Err(Attempt::failed(HookResult::NotRunning, format!("the pod is {}", now.phase)));
         }
         let Some(why) = now.lacks(container, wait.until) else { return Ok(()) };
+        if doors.calm.is_asked() {
+            return Err(Attempt::failed(HookResult::Interrupted, format!("the run was stopped; {why}")));
+        }
         if clock.now() >= deadline {
             let text = format!("{why}; it was waited for {}", wait.timeout);
             return Err(Attempt::failed(HookResult::NotReadyInTime, text));
@@ -94,21 +102,42 @@ enum Done {
     Ended(i32, Transcript),
     Failed(Error),
     TimedOut(Transcript),
+    Interrupted(Transcript),
 }
 
+/// Runs a command until it ends, takes too long, or everything should end.
 async fn bounded(doors: &Doors<'_>, container: &Container, command: &[String], timeout: Duration) -> Done {
+    let clock = doors.reach.clock;
+    let asked = Box::pin(doors.calm.asked(clock));
+    within(doors, container, command, select(clock.sleep(timeout), asked)).await
+}
+
+/// The same for a command that is never interrupted.
+async fn insisting(doors: &Doors<'_>, container: &Container, command: &[String]) -> Done {
+    let never = std::future::pending::<()>();
+    within(doors, container, command, select(doors.reach.clock.sleep(SIGNAL), never)).await
+}
+
+async fn within<A, B>(
+    doors: &Doors<'_>,
+    container: &Container,
+    command: &[String],
+    bound: impl Future<Output = Either<A, B>> + Unpin,
+) -> Done {
     let transcript = Transcript::default();
     let ended = {
         let work = doors.exec.exec(container, command, &transcript);
-        match select(work, doors.reach.clock.sleep(timeout)).await {
-            Either::Left((ended, _)) => Some(ended),
-            Either::Right(((), _)) => None,
+        match select(work, bound).await {
+            Either::Left((ended, _)) => Ok(ended),
+            Either::Right((Either::Left(_), _)) => Err(false),
+            Either::Right((Either::Right(_), _)) => Err(true),
         }
     };
     match ended {
-        Some(Ok(Ended::Code(code))) => Done::Ended(code, transcript),
-        Some(Err(error)) => Done::Failed(error),
-        None => Done::TimedOut(transcript),
+        Ok(Ok(Ended::Code(code))) => Done::Ended(code, transcript),
+        Ok(Err(error)) => Done::Failed(error),
+        Err(false) => Done::TimedOut(transcript),
+        Err(true) => Done::Interrupted(transcript),
     }
 }
 
@@ -119,16 +148,28 @@ async fn judged(
     (done, timeout): (Done, Duration),
 ) -> Attempt {
     match done {
+        Done::Failed(Error::NoProgram(program)) => {
+            Attempt::failed(HookResult::CommandNotFound, no_program(&program))
+        }
         Done::Failed(error) => Attempt::unended(&error),
         Done::Ended(code, transcript) => ended(code, command, &transcript),
         Done::TimedOut(transcript) => {
-            let how = match process(&transcript.seen().0) {
-                Some(process) => end(doors, container, process).await,
-                None => "it may still run: it had not said its process number".to_owned(),
-            };
+            let how = ending(doors, container, &transcript).await;
             let reason = format!("it took longer than {}; {how}", shown(timeout));
             told(Attempt::failed(HookResult::TimedOut, reason), &transcript)
         }
+        Done::Interrupted(transcript) => {
+            let how = ending(doors, container, &transcript).await;
+            told(Attempt::failed(HookResult::Interrupted, format!("the run was stopped; {how}")), &transcript)
+        }
+    }
+}
+
+/// Ends a command that was begun, and says how.
+async fn ending(doors: &Doors<'_>, container: &Container, transcript: &Transcript) -> String {
+    match process(&transcript.seen().0) {
+        Some(process) => end(doors, container, process).await,
+        None => format!("{STILL}: it had not said its process number"),
     }
 }
 
@@ -138,17 +179,20 @@ async fn plain(doors: &Doors<'_>, container: &Container, command: &[String], tim
     let attempt = match bounded(doors, container, command, timeout).await {
         Done::Ended(code, transcript) => ended(code, command, &transcript),
         Done::Failed(Error::NoProgram(program)) => {
-            let shell = ["sh", "/bin/sh", "bash", "/bin/bash"].contains(&program.as_str());
+            let shell = SHELLS.contains(&program.as_str());
             let text = if shell { "the container has no shell: " } else { "" };
-            Attempt::failed(HookResult::CommandNotFound, format!("{text}{}", Error::NoProgram(program)))
+            Attempt::failed(HookResult::CommandNotFound, format!("{text}{}", no_program(&program)))
         }
         Done::Failed(error) => Attempt::unended(&error),
         Done::TimedOut(transcript) => {
-            let reason = format!(
-                "it took longer than {}; it may still run: the container has no shell with which it could be ended",
-                shown(timeout)
-            );
+            let why = "the container has no shell with which it could be ended";
+            let reason = format!("it took longer than {}; {STILL}: {why}", shown(timeout));
             told(Attempt::failed(HookResult::TimedOut, reason), &transcript)
+        }
+        Done::Interrupted(transcript) => {
+            let why = "the container has no shell with which it could be ended";
+            let reason = format!("the run was stopped; {STILL}: {why}");
+            told(Attempt::failed(HookResult::Interrupted, reason), &transcript)
         }
     };
     let notes = if attempt.result == HookResult::Succeeded { vec![note.to_owned()] } else { Vec::new() };
@@ -162,14 +206,19 @@ fn ended(code: i32, command: &[String], transcript: &Transcript) -> Attempt {
     let program = command.first().map(String::as_str).unwrap_or_default();
     let said = String::from_utf8_lossy(&transcript.seen().1.last).into_owned();
     let absent = [126, 127].contains(&code)
+        && !SHELLS.contains(&program)
         && said.contains(program)
         && ["not found", "No such file", "Permission denied"].iter().any(|words| said.contains(words));
     let attempt = if absent {
-        Attempt::failed(HookResult::CommandNotFound, Error::NoProgram(program.to_owned()).to_string())
+        Attempt::failed(HookResult::CommandNotFound, no_program(program))
     } else {
         Attempt::failed(HookResult::ExitCode, format!("exit code {code}"))
     };
     told(Attempt { code: Some(code), ..attempt }, transcript)
+}
+
+fn no_program(program: &str) -> String {
+    Error::NoProgram(plain_program(program).to_owned()).to_string()
 }
 
 /// The attempt with what the command itself has printed.
@@ -182,14 +231,14 @@ fn told(attempt: Attempt, transcript: &Transcript) -> Attempt {
 /// Ends the process group of a command, and says how.
 async fn end(doors: &Doors<'_>, container: &Container, process: u32) -> String {
     for (name, patience) in [("TERM", GRACE), ("KILL", GRACE)] {
-        match bounded(doors, container, &signal(process, name), SIGNAL).await {
+        match insisting(doors, container, &signal(process, name)).await {
             Done::Ended(0, _) => {}
             // It has ended by itself in the meantime.
             Done::Ended(_, _) if !alive(doors, container, process).await => {
                 return "its process group has ended".to_owned();
             }
-            Done::Ended(..) | Done::Failed(_) | Done::TimedOut(_) => {
-                return "it may still run: no signal reached it".to_owned();
+            Done::Ended(..) | Done::Failed(_) | Done::TimedOut(_) | Done::Interrupted(_) => {
+                return format!("{STILL}: no signal reached it");
             }
         }
         let deadline = after(doors.reach.clock.now(), patience);
@@ -200,11 +249,11 @@ async fn end(doors: &Doors<'_>, container: &Container, process: u32) -> String {
             doors.reach.clock.sleep(PULSE).await;
         }
     }
-    "it may still run: it survived SIGKILL".to_owned()
+    format!("{STILL}: it survived SIGKILL")
 }
 
 async fn alive(doors: &Doors<'_>, container: &Container, process: u32) -> bool {
-    !matches!(bounded(doors, container, &is_there(process), SIGNAL).await, Done::Ended(1.., _))
+    !matches!(insisting(doors, container, &is_there(process)).await, Done::Ended(1.., _))
 }
 
 /// Says that the pod is gone, where that is why a command failed.

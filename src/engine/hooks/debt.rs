@@ -32,6 +32,14 @@ pub struct Owed {
 }
 
 impl Owed {
+    /// What is owed, for people.
+    pub fn told(&self) -> String {
+        let hooks = (!self.hooks.is_empty()).then(|| format!("hooks ({})", self.hooks.join(", ")));
+        let asked = self.annotations.then(|| "hooks of pods' annotations".to_owned());
+        let scaled = self.scaled.then(|| "workloads to be scaled back".to_owned());
+        hooks.into_iter().chain(asked).chain(scaled).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether a run without these would owe nothing.
     pub fn is_nothing(&self) -> bool {
         self.hooks.is_empty() && !self.annotations && !self.scaled

@@ -2,6 +2,7 @@
 //!
 //! In: ports · Out: `Doors` · Touches: nothing
 
+use super::calm::Calm;
 use crate::domain::rules::Catalog;
 use crate::engine::reach::Reach;
 use crate::ports::exec::Exec;
@@ -18,6 +19,8 @@ pub struct Doors<'a> {
     pub http: &'a dyn Http,
     /// Which containers are sidecars.
     pub catalog: &'a Catalog,
+    /// Whether they should come to an end.
+    pub calm: &'a Calm,
     /// Backstay's own namespace.
     pub home: &'a str,
 }

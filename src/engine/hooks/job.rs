@@ -16,7 +16,7 @@ use crate::domain::object::{Json, Manifest, Placed, Resource};
 use crate::engine::gather::listing;
 use crate::engine::retry::{after, persist};
 use crate::ports::cluster::{self, Mode, Place, Scope};
-use crate::ports::exec::Container;
+use crate::ports::exec::{Container, KEPT, LINES};
 
 /// How often the Job is read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,7 +43,9 @@ pub async fn attempt(
     }
     let mut attempt = wait(doors, &object, timeout).await;
     if let Some(bytes) = logs(doors, &object).await {
-        attempt.stdout = (bytes, true);
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        let cut = bytes.len() >= KEPT || lines >= LINES;
+        attempt.stdout = (bytes, cut);
     }
     let place = Place { namespace: object.namespace(), name: object.name(), subresource: "" };
     let call = async || reach.writer.delete(&jobs, place, Propagation::Background).await;
@@ -110,6 +112,9 @@ async fn wait(doors: &Doors<'_>, object: &Manifest, timeout: Duration) -> Attemp
                     return attempt;
                 }
             }
+        }
+        if doors.calm.is_asked() {
+            return Attempt::failed(HookResult::Interrupted, "the run was stopped, and the Job with it");
         }
         if reach.clock.now() >= deadline {
             let text = format!("the Job has not ended within {} seconds", timeout.as_secs());

@@ -106,16 +106,26 @@ pub async fn run(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) -> Vec<
     let mut seen = None;
     let mut reports = Vec::new();
     for (index, hook) in order.iter().enumerate() {
-        if seen.is_none() {
-            match look(doors, ground, &order[index..]).await {
-                Ok(found) => seen = Some(found),
-                Err(why) => {
-                    reports.extend(order[index..].iter().map(|hook| blind(*hook, when, &why)));
-                    return reports;
-                }
-            }
+        if doors.calm.is_asked() {
+            reports.push(blind(*hook, when, "the run was stopped before it"));
+            continue;
         }
-        let Some(planned) = seen.as_ref().and_then(|seen| planned(doors, ground, (*hook, when), seen)) else {
+        if seen.is_none() {
+            seen = look(doors, ground, &order[index..]).await.ok();
+        }
+        // What one hook may not look at must not keep the others from running.
+        let alone = match &seen {
+            Some(_) => None,
+            None => match look(doors, ground, &order[index..=index]).await {
+                Ok(found) => Some(found),
+                Err(why) => {
+                    reports.push(blind(*hook, when, &why));
+                    continue;
+                }
+            },
+        };
+        let known = seen.as_ref().or(alone.as_ref());
+        let Some(planned) = known.and_then(|seen| planned(doors, ground, (*hook, when), seen)) else {
             continue;
         };
         // What starts and ends pods changes what the next hook finds.

@@ -27,15 +27,16 @@ pub fn record(workload: &Manifest) -> Option<Record> {
     serde_json::from_str(workload.annotation(SCALED)?).ok()
 }
 
-fn replicas(workload: &Manifest) -> u64 {
+/// The replicas that are asked for; 1 where nobody says a number.
+pub fn replicas(workload: &Manifest) -> u64 {
     workload.at("/spec/replicas").and_then(Json::as_u64).unwrap_or(1)
 }
 
 /// What scales a workload down, bound to the version it was made for; `None` where nothing has to be done. One that is scaled
-/// down already keeps its record.
+/// down already keeps its record, unless somebody has changed its replicas since.
 pub fn down(workload: &Manifest, by: &str, to: u64) -> Option<Json> {
     let now = replicas(workload);
-    let was = record(workload).map_or(now, |record| record.was);
+    let was = record(workload).filter(|record| record.to == now).map_or(now, |record| record.was);
     if now == to {
         return None;
     }
@@ -114,6 +115,15 @@ mod tests {
         let scaled = patched(&before, &down(&before, "policy shop", 1).unwrap());
         let again = patched(&scaled, &down(&scaled, "policy shop", 0).unwrap());
         assert_eq!(record(&again).unwrap(), Record { by: "policy shop".into(), was: 3, to: 0 });
+    }
+
+    #[test]
+    fn what_somebody_changed_after_a_crash_is_what_counts_for_the_next_run() {
+        let before = workload(2);
+        let scaled = patched(&before, &down(&before, "policy one", 0).unwrap());
+        let changed = patched(&scaled, &json!({"spec": {"replicas": 3}}));
+        let again = patched(&changed, &down(&changed, "policy two", 0).unwrap());
+        assert_eq!(record(&again).unwrap(), Record { by: "policy two".into(), was: 3, to: 0 });
     }
 
     #[test]

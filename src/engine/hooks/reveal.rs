@@ -19,9 +19,6 @@ use crate::domain::hook_report::HookRun;
 use crate::domain::object::{Json, Manifest};
 use crate::ports::cluster::Scope;
 
-/// Values of Secrets that are longer are not looked for: a report shows less than that.
-const LONGEST: usize = 16 * 1024;
-
 /// What is known of the Secrets of a namespace.
 type Known = BTreeMap<String, Result<Vec<Vec<u8>>, String>>;
 
@@ -119,8 +116,5 @@ async fn secrets(doors: &Doors<'_>, namespace: &str) -> Result<Vec<Vec<u8>>, Str
 
 fn values(secret: &Manifest) -> Vec<Vec<u8>> {
     let data = secret.at("/data").and_then(Json::as_object).into_iter().flatten();
-    let texts = data.filter_map(|(_, value)| value.as_str());
-    let decoded =
-        texts.filter(|text| text.len() < LONGEST * 4 / 3).filter_map(|text| STANDARD.decode(text).ok());
-    decoded.collect()
+    data.filter_map(|(_, value)| STANDARD.decode(value.as_str()?).ok()).collect()
 }

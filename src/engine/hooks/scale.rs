@@ -2,16 +2,19 @@
 //!
 //! In: workloads · Out: `Attempt` · Touches: cluster (read and write), clock
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::doors::Doors;
+use super::pod::Pod;
 use super::replicas;
-use super::survey::{Blind, Places, list, scopes_of, workload};
+use super::survey::{Blind, Places, list, pods, scopes_of, workload};
+use super::targets::Workload;
 use crate::domain::hook_report::HookResult;
 use crate::domain::object::{Json, Manifest, ObjectKey};
 use crate::engine::retry::{Pace, after, persist};
-use crate::ports::cluster::{Error, Mode, Patch, Place};
+use crate::ports::cluster::{Error, Mode, Patch, Place, Scope};
 
 /// How often a workload is read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,7 +23,12 @@ const LOOK: Duration = Duration::from_secs(1);
 pub async fn down(doors: &Doors<'_>, key: &ObjectKey, (by, to): (&str, u32), timeout: Duration) -> Attempt {
     let patch = |now: &Manifest| replicas::down(now, by, to.into());
     match change(doors, key, &patch).await {
-        Ok(Some(now)) => wait(doors, &now, timeout).await,
+        Ok(Some(now)) => {
+            let other = replicas::record(&now).filter(|record| record.by != by);
+            let note = other.map(|record| format!("{} scaled it down before, and scales it back", record.by));
+            let attempt = wait(doors, &now, (to.into(), timeout)).await;
+            Attempt { notes: note.into_iter().collect(), ..attempt }
+        }
         Ok(None) => Attempt::failed(HookResult::NotScaled, "the workload is gone"),
         Err(error) => Attempt::refused("scaling", &error),
     }
@@ -28,8 +36,19 @@ pub async fn down(doors: &Doors<'_>, key: &ObjectKey, (by, to): (&str, u32), tim
 
 /// Scales one workload back to what it remembers.
 pub async fn back(doors: &Doors<'_>, key: &ObjectKey, timeout: Duration) -> Attempt {
-    match change(doors, key, &replicas::back).await {
-        Ok(Some(now)) => wait(doors, &now, timeout).await,
+    let kept = Mutex::new(None);
+    let patch = |now: &Manifest| {
+        let record = replicas::record(now)?;
+        let changed = replicas::replicas(now) != record.to;
+        let note =
+            format!("somebody changed its replicas meanwhile: they stay at {}", replicas::replicas(now));
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = changed.then_some(note);
+        replicas::back(now)
+    };
+    let changed = change(doors, key, &patch).await;
+    let notes = kept.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+    match changed {
+        Ok(Some(now)) => Attempt { notes, ..wait(doors, &now, (replicas::replicas(&now), timeout)).await },
         // What is gone needs nothing back.
         Ok(None) => Attempt { notes: vec!["the workload is gone".into()], ..Attempt::fine() },
         Err(error) => Attempt::refused("scaling back", &error),
@@ -81,15 +100,25 @@ async fn change(
     }
 }
 
-/// Waits until the workload has as many replicas as it should, none of them older than that.
-async fn wait(doors: &Doors<'_>, workload_now: &Manifest, timeout: Duration) -> Attempt {
+/// Waits until the workload has so many replicas, and no more pods than that, those that are ending included.
+async fn wait(doors: &Doors<'_>, changed: &Manifest, (wanted, timeout): (u64, Duration)) -> Attempt {
     let reach = doors.reach;
-    let key = workload_now.key();
+    let key = changed.key();
     let resource = workload(&key.kind);
     let deadline = after(reach.clock.now(), timeout);
-    let mut now = workload_now.clone();
+    let mut now = changed.clone();
     loop {
-        let Some(why) = lacks(&now) else { return Attempt::fine() };
+        let why = match lacks(&now, wanted) {
+            Some(why) => Some(why),
+            None => match surplus(doors, &now, wanted).await {
+                Ok(why) => why,
+                Err(attempt) => return attempt,
+            },
+        };
+        let Some(why) = why else { return Attempt::fine() };
+        if doors.calm.is_asked() {
+            return Attempt::failed(HookResult::Interrupted, format!("the run was stopped; {why}"));
+        }
         if reach.clock.now() >= deadline {
             let text = format!("{why}; it was waited for {} seconds", timeout.as_secs());
             return Attempt::failed(HookResult::NotScaled, text);
@@ -106,15 +135,34 @@ async fn wait(doors: &Doors<'_>, workload_now: &Manifest, timeout: Duration) -> 
 }
 
 /// What a workload still lacks.
-fn lacks(workload: &Manifest) -> Option<String> {
+fn lacks(workload: &Manifest, wanted: u64) -> Option<String> {
     let number = |at: &str| workload.at(at).and_then(Json::as_u64);
-    let wanted = number("/spec/replicas").unwrap_or(1);
+    let asked = replicas::replicas(workload);
+    if asked != wanted {
+        return Some(format!("somebody asked for {asked} replicas meanwhile, instead of {wanted}"));
+    }
     if number("/status/observedGeneration") < number("/metadata/generation") {
         return Some("its controller has not seen the change yet".into());
     }
     let (all, ready) =
         (number("/status/replicas").unwrap_or(0), number("/status/readyReplicas").unwrap_or(0));
-    // On the way up, ready ones count; on the way down, those that are not gone.
     let there = all == wanted && ready >= wanted;
     (!there).then(|| format!("{ready} of {wanted} replicas are ready, {all} are there"))
+}
+
+/// Pods of the workload beyond those that are wanted: the counts of its status leave out those that are ending.
+async fn surplus(doors: &Doors<'_>, workload: &Manifest, wanted: u64) -> Result<Option<String>, Attempt> {
+    let Some(namespace) = workload.namespace() else { return Ok(None) };
+    let own = Workload::read(workload);
+    let read = |object: &Manifest| Some(Pod::read(object)).filter(|pod| own.owns(pod) && !pod.has_ended());
+    let scope = Scope::Namespace(namespace.to_owned());
+    let found = list(doors, &pods(), &scope, &read).await;
+    let found = found.map_err(|error| Attempt::failed(HookResult::Forbidden, chain(&error)))?;
+    let count = found.len() as u64;
+    Ok((count > wanted).then(|| format!("{count} pods are still there, those that are ending included")))
+}
+
+fn chain(error: &Blind) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }

@@ -71,14 +71,16 @@ pub async fn survey(
     let mine = |name: &str| (places.has)(name) && !excluded.contains(name);
     let here = |object: &Manifest| object.namespace().is_some_and(mine);
     for scope in scopes_of(places) {
-        if annotations || has(HookScope::Pod) || has(HookScope::Workload) {
+        if annotations || hooks.iter().any(|hook| hook.exec.is_some()) {
             let read =
                 |object: &Manifest| here(object).then(|| Pod::read(object)).filter(|pod| !pod.has_ended());
             seen.pods.extend(list(doors, &pods(), &scope, &read).await?);
         }
         if has(HookScope::Workload) {
             let read = |object: &Manifest| here(object).then(|| Workload::read(object));
-            for kind in ["DaemonSet", "Deployment", "StatefulSet"] {
+            let commands = hooks.iter().any(|h| h.scope() == HookScope::Workload && h.exec.is_some());
+            let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+            for kind in &kinds[..if commands { 3 } else { 2 }] {
                 seen.workloads.extend(list(doors, &workload(kind), &scope, &read).await?);
             }
         }

@@ -74,7 +74,8 @@ impl Workload {
         }
     }
 
-    fn owns(&self, pod: &Pod) -> bool {
+    /// Whether a pod is its own.
+    pub fn owns(&self, pod: &Pod) -> bool {
         let empty = self.selector.match_labels.is_empty() && self.selector.match_expressions.is_empty();
         !empty && pod.key.namespace == self.key.namespace && matches(&self.selector, &pod.labels)
     }
@@ -98,7 +99,8 @@ pub fn targets(hook: &HookSpec, seen: &Seen, sidecar: &dyn Fn(&str) -> bool) -> 
             meant.map(|(name, _)| Target::plain(Some(namespace(name)))).collect()
         }
         HookScope::Pod => {
-            let meant = seen.pods.iter().filter(|pod| here(&pod.key) && labels(&pod.labels));
+            // What is being deleted is nobody's target: during a rollout there is another one.
+            let meant = seen.pods.iter().filter(|pod| !pod.deleting && here(&pod.key) && labels(&pod.labels));
             meant.map(|pod| in_pod(hook, pod, None, sidecar)).collect()
         }
         HookScope::Workload => {
@@ -125,7 +127,7 @@ pub fn annotated(
     meant: &dyn Fn(&Pod) -> bool,
     sidecar: &dyn Fn(&str) -> bool,
 ) -> Vec<Target> {
-    let asked = seen.pods.iter().filter(|pod| meant(pod));
+    let asked = seen.pods.iter().filter(|pod| !pod.deleting && meant(pod));
     let asked = asked.filter_map(|pod| Some((pod, velero::hook(pod, when)?)));
     let target = |(pod, hook): (&Pod, Result<HookSpec, String>)| match hook {
         Ok(hook) => Target { own: Some(hook.clone()), ..in_pod(&hook, pod, None, sidecar) },

@@ -57,6 +57,9 @@ fn exec(pod: &Pod, prefix: &str, when: HookWhen) -> Option<Result<HookSpec, Stri
     let text =
         |field: &str| pod.annotations.get(&format!("{prefix}/{field}")).filter(|text| !text.is_empty());
     let command = words(text("command")?);
+    if command.iter().all(String::is_empty) {
+        return Some(Err(format!("annotation {prefix}/command holds no command")));
+    }
     let restore = when == HookWhen::PostRestore;
     let read = || {
         let length = |field: &str| {

@@ -7,8 +7,17 @@
 
 use crate::ports::exec::Stream;
 
+/// The name of a program; what is no name may be a secret, such as `PASSWORD=… dump`.
+pub fn plain_program(program: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if program.chars().all(plain) && program.len() <= 100 { program } else { "a command that is not shown" }
+}
+
 /// What the first line of a wrapped command begins with.
 const MARK: &str = "backstay-hook-process ";
+
+/// What is said of a command that nothing has ended. It is not tried again then: two copies could run at once.
+pub const STILL: &str = "it may still run";
 
 /// The shell that wraps commands.
 pub const SHELL: &str = "sh";

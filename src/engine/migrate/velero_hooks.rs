@@ -184,7 +184,15 @@ fn converted(hooks: &VeleroHooks) -> Result<ConvertedHooks, Vec<FieldError>> {
             converted.notes.push(note);
             continue;
         }
-        for (part, made) in resource.hooks() {
+        // Velero keeps the order of the file; here weights do, and names only among equals.
+        for (weight, (part, made)) in (0..).zip(resource.hooks()) {
+            let made = made.map(|spec| HookSpec { weight, ..spec });
+            if resource.forgets(&part) {
+                converted.notes.push(format!(
+                    "{}: the `timeout` of `init` has no effect, as with Velero",
+                    resource.name
+                ));
+            }
             let name = format!("{}-{}", resource.name, part.replace('/', "-").to_ascii_lowercase());
             match made {
                 Ok(spec) => {
@@ -207,6 +215,13 @@ impl ResourceHooks {
         };
         (self.included_resources.is_empty() || pods(&self.included_resources))
             && !pods(&self.excluded_resources)
+    }
+
+    /// Whether an `init` hook has a timeout.
+    fn forgets(&self, part: &str) -> bool {
+        let index = part.strip_prefix("postHooks/").and_then(|index| index.parse::<usize>().ok());
+        let hook = index.and_then(|index| self.post_hooks.get(index));
+        hook.is_some_and(|hook| hook.init.as_ref().is_some_and(|init| init.timeout.is_some()))
     }
 
     /// Every hook, with its place such as `pre/0`.

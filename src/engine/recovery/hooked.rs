@@ -52,6 +52,34 @@ pub struct Hooking<'a> {
     asked: bool,
 }
 
+/// Scales back what a restore has scaled down, where it stops before its end.
+pub async fn undo(hooks: RestoreHooks<'_>, reach: Reach<'_>, plan: &RestorePlan) -> Vec<HookReport> {
+    let doors = Doors { reach, ..hooks.doors };
+    undo_in(&RestoreHooks { doors, ..hooks }, &namespaces(plan)).await
+}
+
+async fn undo_in(hooks: &RestoreHooks<'_>, namespaces: &BTreeSet<String>) -> Vec<HookReport> {
+    let has = |name: &str| namespaces.contains(name);
+    let ground = Ground {
+        hooks: hooks.hooks,
+        places: Places { known: Some(namespaces.iter().cloned().collect()), has: &has },
+        annotations: None,
+        done: BTreeSet::new(),
+        by: hooks.by,
+    };
+    moment::scale_back(&hooks.doors, &ground, HookWhen::PostRestore).await
+}
+
+/// The namespaces that a restore writes into.
+fn namespaces(plan: &RestorePlan) -> BTreeSet<String> {
+    let objects = plan.waves.iter().flat_map(|wave| &wave.objects);
+    let names = objects.filter_map(|object| match &object.key.namespace {
+        None if object.key.kind == "Namespace" => Some(object.key.name.clone()),
+        other => other.clone(),
+    });
+    names.collect()
+}
+
 impl<'a> Hooking<'a> {
     /// Finds out which pods are there before anything is written; an interrupted run remembers them.
     ///
@@ -65,15 +93,11 @@ impl<'a> Hooking<'a> {
     ) -> Result<Self, String> {
         let doors = Doors { reach, ..hooks.doors };
         let objects = || plan.waves.iter().flat_map(|wave| &wave.objects);
-        let namespaces = objects().filter_map(|object| match &object.key.namespace {
-            None if object.key.kind == "Namespace" => Some(object.key.name.clone()),
-            other => other.clone(),
-        });
         let brings = objects().any(|object| BRING.contains(&object.key.kind.as_str()));
         let asked = brings && hooks.annotations == HookAnnotations::Velero;
         let mut hooking = Self {
             hooks: RestoreHooks { doors, ..hooks },
-            namespaces: namespaces.collect(),
+            namespaces: namespaces(plan),
             there: BTreeSet::new(),
             asked,
         };
@@ -107,6 +131,11 @@ impl<'a> Hooking<'a> {
     /// Scales back, and runs the hooks after the restore that have not run yet.
     pub async fn after(&self, run: &RestoreRun) -> Vec<HookReport> {
         self.at(HookWhen::PostRestore, run).await
+    }
+
+    /// Scales back, and nothing else.
+    pub async fn undo(&self) -> Vec<HookReport> {
+        undo_in(&self.hooks, &self.namespaces).await
     }
 
     async fn at(&self, when: HookWhen, run: &RestoreRun) -> Vec<HookReport> {

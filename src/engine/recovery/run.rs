@@ -19,7 +19,7 @@ use crate::engine::journal::{Answer, Desk, HEARTBEAT};
 use crate::engine::mend::fixup_plan::Fixup;
 use crate::engine::mend::fixups;
 use crate::engine::reach::{Progress, Reach};
-use crate::engine::recovery::hooked::{Hooking, RestoreHooks};
+use crate::engine::recovery::hooked::{Hooking, RestoreHooks, undo};
 use crate::engine::recovery::inits;
 use crate::engine::restore::apply::{self, apply};
 use crate::engine::restore::pause;
@@ -104,7 +104,14 @@ pub async fn run(
     };
     let owners = pause::resume(&job.pause, reach).await;
     let report = match result {
-        Ended::Stopped(why) => desk.stopped(job, log, why, reach.clock.now()),
+        Ended::Stopped(why) => {
+            let undone = match (&why, hooks) {
+                (Stop::Cancelled(_), Some(hooks)) => undo(hooks, *reach, &job.plan).await,
+                _ => Vec::new(),
+            };
+            let report = desk.stopped(job, log, why, reach.clock.now());
+            RestoreReport { hooks: undone, ..report }
+        }
         Ended::Done(done) => match *done {
             Ok(report) => report,
             Err(error) => {
@@ -148,15 +155,21 @@ async fn work(
     let early = hooking.before(before).await;
     if let Some(failed) = early.iter().find(|hook| hook.outcome.spoils()) {
         let error = Error::Hook(failed.name.clone(), failed.told());
-        // What the others did has to be undone.
-        hooking.after(before).await;
+        // Hooks after a restore load data: they do not run where nothing was restored.
+        hooking.undo().await;
         return Err(error);
     }
-    let has_early = !early.is_empty();
-    let mut report = waves(job, reach, before).await?;
+    let mut report = match waves(job, reach, before).await {
+        Ok(report) => report,
+        Err(error) => {
+            hooking.undo().await;
+            return Err(error);
+        }
+    };
     report.hooks = early;
-    if report.outcome == Outcome::Failed && !has_early {
-        report.notes.push("no hook ran, because the restore failed".to_owned());
+    if report.outcome == Outcome::Failed {
+        report.notes.push("no hook ran after the restore, because it failed".to_owned());
+        report.hooks.extend(hooking.undo().await);
     } else {
         report.hooks.extend(inits::reports(&job.plan, &report.waves, hooks.hooks));
         report.hooks.extend(hooking.after(before).await);

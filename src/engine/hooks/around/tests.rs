@@ -108,3 +108,43 @@ async fn an_account_that_may_not_see_pods_still_makes_its_backup_and_hears_of_it
     assert!(told.starts_with("velero-annotations NotRun: cannot look for what hooks run for"), "{told}");
     assert!(hooks.after().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_stop_ends_what_is_at_work_before_it_undoes_it() {
+    let stage = Stage::new(POD).await;
+    let list = read(
+        "
+- {name: freeze, spec: {when: PreBackup, exec: {command: [sh, -c, sleep 600; echo frozen > /log]}}}
+- {name: late, spec: {when: PreBackup, weight: 1, exec: {command: [echo, late]}}}
+- {name: a-slow, spec: {when: PostBackup, exec: {command: [sh, -c, sleep 2]}}}
+- {name: thaw, spec: {when: PostBackup, exec: {command: [echo, thaw]}}}
+",
+    );
+    let hooks = Hooks::new(stage.doors(), ground(&list), BACKUP).await;
+    let stopped = async {
+        while stage.containers.running() == 0 {
+            tokio::task::yield_now().await;
+        }
+        hooks.calm().await;
+    };
+    let (reports, ()) = tokio::join!(hooks.before(), stopped);
+    assert!(
+        told(&reports).contains("Interrupted: the run was stopped; its process group was ended"),
+        "{reports:?}"
+    );
+    assert!(told(&reports).contains("late NotRun: the run was stopped before it"), "{reports:?}");
+    assert_eq!(stage.containers.running(), 0);
+    // Whoever drops the undoing in the middle can do the rest of it later.
+    stage.calm.again();
+    let begun = async {
+        while stage.containers.running() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        reports = hooks.settle() => panic!("it has ended: {reports:?}"),
+        () = begun => {}
+    }
+    assert!(told(&hooks.settle().await).contains("thaw Succeeded"));
+    assert!(hooks.settle().await.is_empty());
+}

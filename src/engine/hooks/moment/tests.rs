@@ -8,6 +8,7 @@ use crate::adapters::memory::exec::Containers;
 use crate::adapters::memory::fault::{Effect, Fault, Verb};
 use crate::domain::hook::HttpHook;
 use crate::domain::rules::Catalog;
+use crate::engine::hooks::calm::Calm;
 use crate::engine::restore::apply::tests::World;
 use crate::ports::http::{Answer, Http, Unanswered};
 
@@ -51,6 +52,7 @@ impl Http for Service {
 pub(in crate::engine) struct Stage {
     pub world: World,
     pub containers: Containers,
+    pub calm: Calm,
     catalog: Catalog,
 }
 
@@ -60,7 +62,7 @@ impl Stage {
         world.kubectl(manifests).await;
         world.sleep(30).await;
         let containers = Containers::new(world.cluster.clone(), world.clock.clone());
-        Self { world, containers, catalog: Catalog::builtin() }
+        Self { world, containers, calm: Calm::default(), catalog: Catalog::builtin() }
     }
 
     pub fn doors(&self) -> Doors<'_> {
@@ -69,6 +71,7 @@ impl Stage {
             exec: &self.containers,
             http: &Service,
             catalog: &self.catalog,
+            calm: &self.calm,
             home: "backstay",
         }
     }
@@ -216,7 +219,6 @@ spec: {containers: [{name: bare, image: distroless}]}
     h-required Failed: nothing matched: no pod, workload or namespace is meant
     i-http Failed
       the run: HttpStatus 503: the answer was 503
-        stdout: no token=***
     j-dead Failed
       the run: Unreachable: no answer: connection refused
     k-fine Succeeded

@@ -65,6 +65,7 @@ spec:
           - /sbin/fsfreeze
           - --unfreeze
           - /data
+        weight: 1
         onError: Fail
     notes:
     - "volumes is left out: Velero runs hooks for pods only"
@@ -109,7 +110,10 @@ hooks:
             - sh
             - -c
             - "true"
+        weight: 1
         onError: Fail
+    notes:
+    - "load: the `timeout` of `init` has no effect, as with Velero"
     "#);
 }
 
