@@ -103,6 +103,8 @@ fn stopped(sandbox: &Sandbox) {
     assert!(text.contains("interrupted") && text.contains("hook thaw after the backup: Succeeded"), "{text}");
     assert_eq!(inside(sandbox, &names[0], "cat /tmp/log"), "frozen\nthawed\n");
     assert_eq!(replicas(sandbox), 2);
+    let left = inside(sandbox, &names[0], "ps -o args");
+    assert!(!left.contains("sleep 50"), "a command is left in the container:\n{left}");
     assert!(sandbox.records().is_empty(), "a stopped backup leaves no snapshot");
     sandbox.backstay(&["hooks", "resume"]).expect(0).says("nothing ran");
 }
@@ -142,6 +144,11 @@ fn restored(sandbox: &Sandbox) {
     failed.says("hook before failed, so nothing was written").says("ExitCode");
     let web = sandbox.object("deployment", &sandbox.namespace, "web").unwrap();
     assert_eq!(web["spec"]["replicas"], 1);
+    assert_eq!(
+        inside(sandbox, &name, "cat /tmp/log"),
+        "before\n",
+        "no hook loads data where nothing was restored"
+    );
     sandbox.with_key(&["restore", "apply", "back", "--no-hooks"]).expect(0);
     assert_eq!(sandbox.object("deployment", &sandbox.namespace, "web").unwrap()["spec"]["replicas"], 2);
 
