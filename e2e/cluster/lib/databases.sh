@@ -20,7 +20,7 @@ databases_fetch() {
   mkdir -p "$work"/{debs/partial,files}
   if ! apt-get install -y -qq --download-only --no-install-recommends -o "Dir::Cache::archives=$work/debs" \
     -o DPkg::Lock::Timeout=600 "${DATABASES[@]}" >"$CACHE/databases.log" 2>&1; then
-    apt-get update -qq
+    apt-get update -qq || true
     if ! apt-get install -y -qq --download-only --no-install-recommends -o "Dir::Cache::archives=$work/debs" \
       -o DPkg::Lock::Timeout=600 "${DATABASES[@]}" >"$CACHE/databases.log" 2>&1; then
       warn "the packages of PostgreSQL and Redis cannot be fetched ($CACHE/databases.log)"
