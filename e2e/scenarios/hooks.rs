@@ -317,7 +317,7 @@ fn annotated(sandbox: &Sandbox) {
     let asks = asks.replace("BUSYBOX", sandbox.parts.get("IMAGE"));
     up(sandbox, &asks);
     let list = sandbox.backstay(&["hooks", "list"]).expect(0);
-    list.says("before the backup: velero-annotations").says("container web").says("known sidecars");
+    list.says("before the backup: hook velero-annotations").says("container web").says("known sidecars");
     let report = sandbox.backstay(&["backup", "-o", "json"]).expect(0).json();
     for name in pods(sandbox) {
         assert_eq!(inside(sandbox, &name, "cat /tmp/log"), "pre\npost\n", "{report}");

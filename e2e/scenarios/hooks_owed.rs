@@ -139,7 +139,7 @@ fn restored(sandbox: &Sandbox) {
     sandbox
         .with_key(&["restore", "plan", "back"])
         .expect(1)
-        .says("before the restore: hook before (exec sh)");
+        .says("before the restore: hook before (exec sh, weight 0)");
     let failed = sandbox.with_key(&["restore", "apply", "back"]).expect(3);
     failed.says("hook before failed, so nothing was written").says("ExitCode");
     let web = sandbox.object("deployment", &sandbox.namespace, "web").unwrap();

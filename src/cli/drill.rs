@@ -10,6 +10,7 @@ use crate::domain::report::{ObjectAction, Outcome};
 use crate::domain::restore_request::RestoreSource;
 use crate::domain::restore_run::RestoreRun;
 use crate::engine::decide::missing::missing;
+use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::decide::survey::survey;
 use crate::engine::reach::{Progress, Reach, Silent};
 use crate::engine::recovery::drill::{Ground, Meant, Workloads, request};
@@ -109,7 +110,10 @@ async fn trial(app: &App, args: &DrillArgs, name: &str, reach: &Reach<'_>) -> Re
     let workloads = if args.run { Workloads::Run } else { Workloads::Still };
     let spec = request(pinned(from, &state), &meant, &ground, workloads);
     let wanted = Wanted::unnamed(spec, name.to_owned());
-    let job = prepare(app, (&set, &wanted), None, reach).await?;
+    let mut job = prepare(app, (&set, &wanted), None, reach).await?;
+    // The drill's own patterns are for every cluster.
+    let RestorePlan { notes, unmatched, .. } = &mut job.plan;
+    notes.retain(|note| !unmatched.contains(note));
     let mut log = Log { run: unwritten(name, &job, app), desk: None };
     let restore = run(&job, (reach, None), &mut log).await.map_err(|e| Failure::closed(&e.error))?;
     let different = different(app, (&set, &wanted), reach).await?;

@@ -5,17 +5,14 @@
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
-use crate::domain::hook::HookAnnotations;
 use crate::domain::hook_report::HookReport;
-use crate::domain::hook_template::Hook;
 use crate::domain::report::{Outcome, OwnerAction, OwnerReport, Phase};
-use crate::domain::restore_request::RestoreSpec;
 use crate::domain::restore_run::RestoreRun;
-use crate::engine::decide::restore_plan::{self, RestorePlan};
+use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::journal::{self, Book, Shelf};
 use crate::engine::mend::fixups;
 use crate::engine::reach::{Progress, Reach, Silent};
-use crate::engine::recovery::hooked::undo;
+use crate::engine::recovery::hooked::{self, undo};
 use crate::engine::recovery::run::{self, Broken, Job, Log, run};
 use crate::engine::recovery::turn::{self, Ticket, Turn, begin};
 use crate::engine::restore::{pause, preview};
@@ -31,7 +28,7 @@ use super::restore_args::{ApplyArgs, RestoreArgs};
 use super::restore_job::{marks, prepare};
 use super::restore_runs::Ran;
 use super::restore_spec::{Wanted, wanted};
-use super::show_hooks::what;
+use super::show_hooks::ListedHook;
 use super::show_plan::Shown;
 use super::stop::Stop;
 
@@ -46,25 +43,22 @@ pub async fn plan(app: &App, args: &RestoreArgs) -> Result<Done, Failure> {
     let looked = preview::preview(&job.plan, &job.state, &marks, &reach).await;
     let preview = looked.map_err(|e| Failure::closed(&e))?;
     let fixups = fixups::preview(&job.fixups, &reach).await;
-    let hooks = listed(&job, &wanted.spec);
+    let hooks = listed(app, (&set, &wanted), &job.plan).await?;
     let shown = Shown { plan: job.plan, owners: job.pause, preview, hooks, fixups };
     Ok(Done::new(if shown.changes_nothing() { Exit::Fine } else { Exit::Different }, shown))
 }
 
-/// The hooks that the restore would run, each with what it does.
-fn listed(job: &Job, spec: &RestoreSpec) -> Vec<String> {
-    let hooks = restore_plan::hooks(spec);
-    let mut hooks: Vec<&Hook> = hooks.iter().collect();
-    hooks.sort_by_key(|hook| (hook.spec.when, hook.spec.weight, &hook.name));
-    let mut told: Vec<String> = hooks
-        .into_iter()
-        .map(|hook| format!("{}: hook {} ({})", hook.spec.when, hook.name, what(&hook.spec)))
-        .collect();
-    let brings = job.plan.waves.iter().flat_map(|wave| &wave.objects).any(|object| object.key.kind == "Pod");
-    if spec.hook_annotations == HookAnnotations::Velero && brings {
-        told.push("after the restore: hooks that new pods ask for by Velero's annotations".to_owned());
-    }
-    told
+/// The hooks that the restore would run, and for whom as the cluster is now.
+async fn listed(
+    app: &App,
+    (set, wanted): (&PolicySet, &Wanted),
+    plan: &RestorePlan,
+) -> Result<Vec<ListedHook>, Failure> {
+    let stage = Stage::restore(set, &wanted.spec, &wanted.called)?;
+    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let hooks = stage.hooks(stage.doors(app, cluster, &Silent));
+    let planned = hooked::preview(hooks, plan).await.map_err(Failure::stopped)?;
+    Ok(planned.iter().map(|(when, planned)| ListedHook::of(planned, *when)).collect())
 }
 
 /// Carries a restore out, its fixups after the waves. Owners that it pauses are resumed however it ends.

@@ -65,7 +65,7 @@ pub fn marks(set: &PolicySet) -> Result<Marks, Failure> {
 
 /// A restore that means nothing is a mistake, and so is a name that was typed and is nowhere.
 fn refuse_empty(plan: &RestorePlan, wanted: &Wanted) -> Result<(), Failure> {
-    if wanted.request.is_none() && !plan.unmatched.is_empty() {
+    if wanted.typed && !plan.unmatched.is_empty() {
         return Err(Failure::usage(format!("{}: {}", plan.source, plan.unmatched.join("; "))));
     }
     if plan.waves.is_empty() && plan.left_out.is_empty() {

@@ -29,12 +29,14 @@ pub struct Wanted {
     pub digest: String,
     /// What the restore is called on the owners it pauses: the same command has the same name.
     pub called: String,
+    /// Whether a person typed its names, so that one that matches nothing is a mistake.
+    pub typed: bool,
 }
 
 impl Wanted {
     /// A restore that nobody asked for by name.
     pub fn unnamed(spec: RestoreSpec, called: String) -> Self {
-        Self { request: None, spec, digest: String::new(), called }
+        Self { request: None, spec, digest: String::new(), called, typed: false }
     }
 
     /// Name of the request in the journal. One that was made of options gets a name of its content and its source, so that
@@ -85,7 +87,8 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
     let token = args.token.clone().or(spec.token.take());
     let bytes = serde_json::to_vec(&spec).map_err(|e| Failure::failed(&e))?;
     spec.token = token;
-    Ok(Wanted { request: args.request.clone(), spec, digest: part::sha256(&bytes), called: called(args) })
+    let (request, typed) = (args.request.clone(), args.request.is_none());
+    Ok(Wanted { request, spec, digest: part::sha256(&bytes), called: called(args), typed })
 }
 
 fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {

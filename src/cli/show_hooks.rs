@@ -113,24 +113,28 @@ impl Show for HookList {
         if self.hooks.is_empty() {
             return writeln!(out, "policy {} has no hooks, and no pod asks for one", self.policy);
         }
-        for hook in &self.hooks {
-            writeln!(out, "{}: {} {} (weight {})", hook.when, hook.name, hook.what, hook.weight)?;
-            for target in &hook.targets {
-                let notes = if target.notes.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", target.notes.join("; "))
-                };
-                let fails =
-                    target.fails.as_ref().map(|why| format!(": would fail: {why}")).unwrap_or_default();
-                writeln!(out, "  {}{notes}{fails}", target.target)?;
-            }
-            if hook.targets.is_empty() {
-                writeln!(out, "  nothing matches")?;
-            }
-        }
-        Ok(())
+        show_listed(&self.hooks, out)
     }
+}
+
+/// Hooks in order, each with its targets and why they are.
+pub fn show_listed(hooks: &[ListedHook], out: &mut dyn Write) -> io::Result<()> {
+    for hook in hooks {
+        writeln!(out, "{}: hook {} ({}, weight {})", hook.when, hook.name, hook.what, hook.weight)?;
+        for target in &hook.targets {
+            let notes = if target.notes.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", target.notes.join("; "))
+            };
+            let fails = target.fails.as_ref().map(|why| format!(": would fail: {why}")).unwrap_or_default();
+            writeln!(out, "  {}{notes}{fails}", target.target)?;
+        }
+        if hook.targets.is_empty() {
+            writeln!(out, "  nothing matches now")?;
+        }
+    }
+    Ok(())
 }
 
 /// What came of hooks that were run by themselves.

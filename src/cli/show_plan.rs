@@ -15,6 +15,7 @@ use crate::engine::restore::preview::{PreviewedObject, RestorePreview};
 
 use super::compare::palette;
 use super::print::{Show, count as count_of};
+use super::show_hooks::{ListedHook, show_listed};
 
 /// Objects of each wave that are named although they would only be created.
 const NAMED: usize = 50;
@@ -29,9 +30,9 @@ pub struct Shown {
     pub owners: PausePlan,
     /// What the API server says of each object.
     pub preview: RestorePreview,
-    /// Hooks in order, each with what it does.
+    /// Hooks in order, and for whom as the cluster is now: pods that come back are not there yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hooks: Vec<String>,
+    pub hooks: Vec<ListedHook>,
     /// Fixups in order.
     pub fixups: Vec<FixupPreview>,
 }
@@ -48,10 +49,10 @@ impl Shown {
             [ObjectAction::Created, ObjectAction::Updated, ObjectAction::Recreated, ObjectAction::Failed];
         let acts: usize = writes.into_iter().map(count).sum::<usize>() + self.deletions();
         let lost = self.plan.left_out.iter().any(|object| object.action == ObjectAction::Failed);
-        acts == 0 && !lost && {
-            let explicit = self.hooks.iter().any(|hook| hook.contains(": hook "));
-            !explicit && self.fixups.iter().all(|fixup| fixup.objects.is_empty() && !fixup.open)
-        }
+        acts == 0
+            && !lost
+            && self.hooks.is_empty()
+            && self.fixups.iter().all(|fixup| fixup.objects.is_empty() && !fixup.open)
     }
 }
 
@@ -84,9 +85,7 @@ impl Show for Shown {
         for one in surplus.flat_map(|surplus| &surplus.stays) {
             writeln!(out, "stays: {} ({})", one.key, one.reason.as_deref().unwrap_or_default())?;
         }
-        for hook in &self.hooks {
-            writeln!(out, "{hook}")?;
-        }
+        show_listed(&self.hooks, out)?;
         for fixup in &self.fixups {
             let reason = fixup.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
             writeln!(out, "fixup {}: {}{reason}", fixup.name, fixup.what)?;

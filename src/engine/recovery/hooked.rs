@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use crate::domain::hook::{HookAnnotations, HookWhen};
 use crate::domain::hook_report::HookReport;
 use crate::domain::hook_template::Hook;
+use crate::domain::restore_request::RESTORE;
 use crate::domain::restore_run::RestoreRun;
 use crate::engine::decide::restore_plan::RestorePlan;
 use crate::engine::hooks::doors::Doors;
-use crate::engine::hooks::moment::{self, Ground};
+use crate::engine::hooks::moment::{self, Ground, Planned};
 use crate::engine::hooks::pod::Pod;
 use crate::engine::hooks::survey::{Places, survey};
 use crate::engine::hooks::velero;
@@ -56,6 +57,31 @@ pub struct Hooking<'a> {
 pub async fn undo(hooks: RestoreHooks<'_>, reach: Reach<'_>, plan: &RestorePlan) -> Vec<HookReport> {
     let doors = Doors { reach, ..hooks.doors };
     undo_in(&RestoreHooks { doors, ..hooks }, &namespaces(plan)).await
+}
+
+/// What the hooks of a restore would run for, as the cluster is now: pods that the restore brings are not there yet.
+///
+/// # Errors
+/// What could not be looked at.
+pub async fn preview(
+    hooks: RestoreHooks<'_>,
+    plan: &RestorePlan,
+) -> Result<Vec<(HookWhen, Planned)>, String> {
+    let namespaces = namespaces(plan);
+    let has = |name: &str| namespaces.contains(name);
+    let ground = Ground {
+        hooks: hooks.hooks,
+        places: Places { known: Some(namespaces.iter().cloned().collect()), has: &has },
+        annotations: None,
+        done: BTreeSet::new(),
+        by: hooks.by,
+    };
+    let mut planned = Vec::new();
+    for when in RESTORE {
+        let hooks = moment::plan(&hooks.doors, &ground, when).await?;
+        planned.extend(hooks.into_iter().map(|hook| (when, hook)));
+    }
+    Ok(planned)
 }
 
 async fn undo_in(hooks: &RestoreHooks<'_>, namespaces: &BTreeSet<String>) -> Vec<HookReport> {
