@@ -11,8 +11,6 @@ use crate::domain::hook::HttpHook;
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// The first bytes of the body, at most 4 KiB.
-    pub body: Vec<u8>,
 }
 
 /// There was no answer. No message holds the address, a header or the body.

@@ -75,11 +75,6 @@ async fn mask(
     known: &mut Known,
 ) -> Result<Mask, String> {
     let mut values: Vec<Vec<u8>> = Vec::new();
-    if let Some(http) = &spec.http {
-        values.extend(http.headers.values().map(|value| value.clone().into_bytes()));
-        values.extend(http.body.iter().map(|body| body.clone().into_bytes()));
-        return Ok(Mask::new(values));
-    }
     if let Some(pod) = &target.pod {
         values.extend(pod.secrets.iter().map(|value| value.clone().into_bytes()));
     }

@@ -14,7 +14,6 @@ use super::{job, scale};
 use crate::domain::duration;
 use crate::domain::hook::{ExecHook, HookSpec, HookWhen, HttpHook, PodState, PodWait};
 use crate::domain::hook_report::HookResult;
-use crate::engine::retry::after;
 
 /// What a restored pod is waited for where the hook says nothing.
 const RESTORED: PodWait = PodWait { until: PodState::Running, timeout: duration::Duration::seconds(300) };
@@ -115,11 +114,10 @@ async fn run(doors: &Doors<'_>, exec: &ExecHook, target: &Target, timeout: Durat
 
 async fn ask(doors: &Doors<'_>, http: &HttpHook, timeout: Duration) -> Attempt {
     let clock = doors.reach.clock;
-    let deadline = after(clock.now(), timeout);
     let work = doors.http.call(http);
     match futures::future::select(work, clock.sleep(timeout)).await {
         futures::future::Either::Right(((), _)) => {
-            let text = format!("there was no answer within {} seconds, by {deadline}", timeout.as_secs());
+            let text = format!("there was no answer within {} seconds", timeout.as_secs());
             Attempt::failed(HookResult::TimedOut, text)
         }
         futures::future::Either::Left((Err(error), _)) => {
@@ -132,7 +130,6 @@ async fn ask(doors: &Doors<'_>, http: &HttpHook, timeout: Duration) -> Attempt {
             } else {
                 Attempt::failed(HookResult::HttpStatus, format!("the answer was {}", answer.status))
             };
-            // What a service answers is not shown: nobody knows what of it is secret.
             Attempt { code, ..attempt }
         }
     }
