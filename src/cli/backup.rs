@@ -68,13 +68,14 @@ async fn around(
     stop: &Stop,
 ) -> Result<BackupReport, Failure> {
     let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
-    let owed = pay_debts(app, set, cluster).await?;
     let stage = Stage::policy(set, policy)?;
+    let owed = pay_debts(app, set, cluster).await?;
+    let owed = owed.into_iter().map(|paid| paid.told_by(&stage.by)).collect();
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP).await;
     let debt = remembered(&doors, &hooks).await?;
-    let hooks = Paid { owed: Mutex::new(owed), hooks };
+    let hooks = Indebted { owed: Mutex::new(owed), hooks };
     let work = flow::backup(order, targets, (cluster.reader.as_ref(), &hooks), app.clock.as_ref());
     let (done, late) = Box::pin(held(work, (&hooks.hooks, debt), &doors, stop)).await;
     match done {
@@ -94,13 +95,13 @@ fn told(late: &[HookReport]) -> Vec<String> {
 }
 
 /// Hooks, with what earlier runs owed in front of them.
-struct Paid<'a> {
+struct Indebted<'a> {
     owed: Mutex<Vec<HookReport>>,
     hooks: Hooks<'a>,
 }
 
 #[async_trait(?Send)]
-impl Around for Paid<'_> {
+impl Around for Indebted<'_> {
     async fn before(&self) -> Vec<HookReport> {
         let mut reports = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
         reports.extend(self.hooks.before().await);

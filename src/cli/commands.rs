@@ -73,7 +73,7 @@ fn start_logs(global: &Global) -> Result<(), Failure> {
 }
 
 /// How long a restore may take to resume what it paused, once it is asked to stop; a drill, to delete its namespaces.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(30);
 const DRILL_GRACE: Duration = Duration::from_mins(6);
 
 /// How long the hooks after a backup may take once it is asked to stop.

@@ -48,7 +48,8 @@ pub async fn test(app: &App, args: &HooksTestArgs, stop: &Stop) -> Result<Done, 
         stage.only(&args.only);
     }
     let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
-    let mut reports = pay_debts(app, &set, cluster).await?;
+    let owed = pay_debts(app, &set, cluster).await?;
+    let mut reports: Vec<HookReport> = owed.into_iter().map(|paid| paid.told_by(&stage.by)).collect();
     let (has, means) = (|name: &str| stage.has(name), |pod: &_| stage.means(pod));
     let doors = stage.doors(app, cluster, &Silent);
     let hooks = Hooks::new(doors, stage.ground(&has, &means), BACKUP).await;
@@ -82,7 +83,8 @@ fn known(stage: &Stage, only: &[String]) -> Result<(), Failure> {
 pub async fn resume(app: &App) -> Result<Done, Failure> {
     let set = repository::load(app).await?;
     let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
-    let hooks = pay_debts(app, &set, cluster).await?;
+    let paid = pay_debts(app, &set, cluster).await?;
+    let hooks: Vec<HookReport> = paid.into_iter().map(|paid| paid.report).collect();
     Ok(Done::new(exit(&hooks), HookRuns { hooks }))
 }
 

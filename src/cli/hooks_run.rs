@@ -16,7 +16,7 @@ use crate::engine::hooks::around::{Hooks, pay, stays_owed};
 use crate::engine::hooks::debt::{self, Debt, Owed};
 use crate::engine::hooks::doors::Doors;
 use crate::engine::journal::{self, Worker};
-use crate::engine::reach::Silent;
+use crate::engine::reach::{Reach, Silent};
 use crate::ports::cluster;
 
 use super::failure::Failure;
@@ -86,26 +86,40 @@ async fn alive<T>(work: impl Future<Output = T>, debt: Option<&Debt>, doors: &Do
     }
 }
 
+/// What came of a debt, or why it is still one.
+pub struct Paid {
+    /// The run that owed it, such as `policy shop`.
+    pub run: String,
+    /// What ran, or did not.
+    pub report: HookReport,
+}
+
+impl Paid {
+    /// Its report in that of another command: a debt of another run is told, and does not make this one Partial.
+    pub fn told_by(self, run: &str) -> HookReport {
+        let Self { run: owner, report } = self;
+        let lenient = owner != run && report.outcome.spoils();
+        if lenient { HookReport { outcome: HookOutcome::Warned, ..report } } else { report }
+    }
+}
+
 /// Pays what runs whose processes are gone still owe, before anything else happens. An account that may not look has no debts.
-pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Result<Vec<HookReport>, Failure> {
-    let reach = crate::engine::reach::Reach::new(
-        cluster.reader.as_ref(),
-        cluster.writer.as_ref(),
-        app.clock.as_ref(),
-    );
+pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Result<Vec<Paid>, Failure> {
+    let reach = Reach::new(cluster.reader.as_ref(), cluster.writer.as_ref(), app.clock.as_ref());
     let found = debt::open(&reach, &app.settings.namespace, &process::is_gone).await;
     let open = match found {
         Ok(open) => open,
         Err(journal::Error::Cluster { source: cluster::Error::Forbidden(_), .. }) => return Ok(Vec::new()),
         Err(error) => return Err(Failure::failed(&error)),
     };
-    let mut reports: Vec<HookReport> =
-        open.held.iter().map(|entry| at_work(&entry.run, &entry.worker)).collect();
+    let one = |owed: &Owed, report| Paid { run: owed.run.clone(), report };
+    let held = open.held.iter().map(|entry| one(&entry.run, at_work(&entry.run, &entry.worker)));
+    let mut reports: Vec<Paid> = held.collect();
     for left in open.left {
         let owed = left.1.run.clone();
         let name = owed.run.strip_prefix("policy ").unwrap_or_default();
         let Some(spec) = set.policies.get(name) else {
-            reports.push(stranger(&owed, &app.settings.namespace));
+            reports.push(one(&owed, stranger(&owed, &app.settings.namespace)));
             continue;
         };
         let stage = Stage::policy(set, (name, spec))?.within(owed.namespaces.clone());
@@ -116,11 +130,12 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
             Err(journal::Error::Raced) => continue,
             // An account that may write nothing leaves it to another one.
             Err(error) => {
-                reports.push(unpayable(&owed, &error));
+                reports.push(one(&owed, unpayable(&owed, &error)));
                 continue;
             }
         };
-        reports.extend(paid(app, &stage, cluster, debt).await?.into_iter().map(of_another_run));
+        let paid = paid(app, &stage, cluster, debt).await?;
+        reports.extend(paid.into_iter().map(|report| one(&owed, report)));
     }
     Ok(reports)
 }
@@ -129,13 +144,7 @@ pub async fn pay_debts(app: &App, set: &PolicySet, cluster: &Connected) -> Resul
 fn at_work(owed: &Owed, worker: &Worker) -> HookReport {
     let reason = format!("{worker} is at work, since {}; it owes {}", owed.started, owed.told());
     let [_, after] = BACKUP;
-    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
-}
-
-/// What fails of an earlier run is told, and does not make this one Partial.
-fn of_another_run(report: HookReport) -> HookReport {
-    let outcome = if report.outcome.spoils() { HookOutcome::Warned } else { report.outcome };
-    HookReport { outcome, ..report }
+    HookReport::not_run(&owed.run, after, reason)
 }
 
 /// What this account cannot take over.
@@ -147,7 +156,7 @@ fn unpayable(owed: &Owed, error: &journal::Error) -> HookReport {
         owed.told()
     );
     let [_, after] = BACKUP;
-    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
+    HookReport::not_run(&owed.run, after, reason)
 }
 
 /// What a policy owes that this repository does not have: another repository may.
@@ -159,7 +168,7 @@ fn stranger(owed: &Owed, namespace: &str) -> HookReport {
         owed.run.replace(' ', "-")
     );
     let [_, after] = BACKUP;
-    HookReport { outcome: HookOutcome::Warned, ..HookReport::not_run(&owed.run, after, reason) }
+    HookReport::not_run(&owed.run, after, reason)
 }
 
 /// Pays one debt with the hooks that the repository has now.

@@ -2,6 +2,8 @@
 //!
 //! In: a request by name, or options · Out: plan with preview, `RestoreReport` · Touches: through `App`
 
+use futures::future::select;
+
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
@@ -81,12 +83,22 @@ pub async fn apply(app: &App, args: &ApplyArgs, progress: bool, stop: &Stop) -> 
     let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
     let stage = Stage::restore(&set, &wanted.spec, &wanted.called)?;
     let hooks = stage.hooks(stage.doors(app, cluster, heard));
-    let ended = stop.before(Box::pin(run(&job, (&reach, Some(hooks)), &mut log))).await;
+    let ended = {
+        let mut work = Box::pin(run(&job, (&reach, Some(hooks)), &mut log));
+        let ended = stop.before(&mut work).await;
+        if ended.is_none() {
+            // A command that was begun would go on, whatever is undone.
+            hooks.doors.calm.ask();
+            select(work, Box::pin(hooks.doors.calm.idle(reach.clock))).await;
+            hooks.doors.calm.again();
+        }
+        ended
+    };
     let Some(ended) = ended else {
         let owners = pause::resume(&job.pause, &reach).await;
-        let undone = undo(hooks, reach, &job.plan).await;
+        let scaled = undo(hooks, reach, &job.plan).await;
         drop(bar);
-        return Err(interrupted(&owners, &undone));
+        return Err(interrupted(&owners, &scaled));
     };
     drop(bar);
     let report = ended.map_err(|e| broken(&e))?;
@@ -104,7 +116,14 @@ fn broken(broken: &Broken) -> Failure {
             Failure::failed(error).hint("look at the hook, or restore with --no-hooks")
         }
     };
-    failure.with(&still_paused(&broken.owners))
+    let mut told = still_paused(&broken.owners);
+    told.extend(undone(&broken.hooks));
+    failure.with(&told)
+}
+
+/// What was scaled back, each with how it went.
+fn undone(hooks: &[HookReport]) -> Vec<String> {
+    hooks.iter().map(|hook| format!("hook {}: {:?}", hook.name, hook.outcome)).collect()
 }
 
 /// Owners that could not be resumed, each with the reason.
@@ -116,14 +135,14 @@ fn still_paused(owners: &[OwnerReport]) -> Vec<String> {
     still.map(told).collect()
 }
 
-fn interrupted(owners: &[OwnerReport], undone: &[HookReport]) -> Failure {
+fn interrupted(owners: &[OwnerReport], hooks: &[HookReport]) -> Failure {
     let resumed = owners.iter().filter(|owner| owner.action == OwnerAction::Resumed).count();
     let text = match resumed {
         0 => "interrupted".to_owned(),
         some => format!("interrupted; {} resumed", count(some as u64, "owner")),
     };
     let mut told = still_paused(owners);
-    told.extend(undone.iter().map(|hook| format!("hook {}: {:?}", hook.name, hook.outcome)));
+    told.extend(undone(hooks));
     let failure = Failure::stopped(text).with(&told);
     failure.hint("run the same command again: it goes on where it stopped")
 }

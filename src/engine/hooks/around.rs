@@ -188,7 +188,10 @@ impl Around for Hooks<'_> {
 /// Runs what an earlier run owes: those of its hooks that the repository still has. Says which ones it has no more.
 pub async fn pay(doors: &Doors<'_>, ground: &Ground<'_>, owed: &Owed, when: HookWhen) -> Vec<HookReport> {
     let told = format!("owed by the run of {}, which was interrupted", owed.started);
-    let mut reports = moment::scale_back(doors, ground, when).await;
+    let mut reports = Vec::new();
+    if owed.scaled {
+        reports = moment::scale_back_owed(doors, ground, when).await;
+    }
     reports.extend(moment::run(doors, ground, when).await);
     let absent = owed.hooks.iter().filter(|name| !ground.hooks.iter().any(|hook| hook.name == **name));
     reports.extend(absent.map(|name| {

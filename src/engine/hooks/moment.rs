@@ -16,7 +16,7 @@ use super::step::{Stepped, step};
 use super::survey::{Places, survey};
 use super::targets::{Seen, Target, annotated, targets};
 use super::velero;
-use crate::domain::hook::{HookSpec, HookWhen, OnError};
+use crate::domain::hook::{HookSpec, HookWhen, OnError, ScaleHook};
 use crate::domain::hook_report::{HookOutcome, HookReport, HookResult, HookTarget};
 use crate::domain::hook_template::Hook;
 use crate::engine::retry::after;
@@ -207,16 +207,34 @@ fn judged(spec: &HookSpec, result: HookResult) -> HookOutcome {
     }
 }
 
-/// Scales back what the run has scaled down; one report for each hook that scales, and none where nothing is scaled down.
+/// Scales back what the run has scaled down; nothing where none of its hooks scales.
 pub async fn scale_back(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) -> Vec<HookReport> {
-    let mut reports = Vec::new();
-    let Some(hook) = ground.hooks.iter().find(|hook| hook.spec.scale.is_some()) else { return reports };
+    match ground.hooks.iter().find(|hook| hook.spec.scale.is_some()) {
+        Some(hook) => scale_back_as(doors, ground, (hook, when)).await,
+        None => Vec::new(),
+    }
+}
+
+/// Scales back what an earlier run has scaled down, also where the hook that did it is gone.
+pub async fn scale_back_owed(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) -> Vec<HookReport> {
+    let scale = Some(ScaleHook { replicas: 0 });
+    let gone = Hook { name: "scale".to_owned(), spec: HookSpec { scale, ..velero::nothing(when) } };
+    let hook = ground.hooks.iter().find(|hook| hook.spec.scale.is_some());
+    scale_back_as(doors, ground, (hook.unwrap_or(&gone), when)).await
+}
+
+async fn scale_back_as(
+    doors: &Doors<'_>,
+    ground: &Ground<'_>,
+    (hook, when): (&Hook, HookWhen),
+) -> Vec<HookReport> {
+    let name = format!("{} (back)", hook.name);
     let keys = match scale::scaled(doors, &ground.places, ground.by).await {
         Ok(keys) => keys,
-        Err(error) => return vec![HookReport::not_run(&hook.name, when, error.to_string())],
+        Err(error) => return vec![HookReport::not_run(&name, when, error.to_string())],
     };
     if keys.is_empty() {
-        return reports;
+        return Vec::new();
     }
     let timeout = hook.spec.timeout();
     let work = keys.into_iter().map(|key| async move {
@@ -231,9 +249,7 @@ pub async fn scale_back(doors: &Doors<'_>, ground: &Ground<'_>, when: HookWhen) 
     let results = done.iter().map(|(_, stepped)| judged(&hook.spec, stepped.attempt.result));
     let outcome = results.max().unwrap_or(HookOutcome::Succeeded);
     let runs = reveal(doors, &hook.spec, done).await;
-    let name = format!("{} (back)", hook.name);
-    reports.push(HookReport { name, when, outcome, reason: None, runs });
-    reports
+    vec![HookReport { name, when, outcome, reason: None, runs }]
 }
 
 #[cfg(test)]

@@ -73,6 +73,20 @@ pub struct Broken {
     pub error: Error,
     /// Owners.
     pub owners: Vec<OwnerReport>,
+    /// Workloads that were scaled back.
+    pub hooks: Vec<HookReport>,
+}
+
+/// Why the work has no report, and what was undone.
+struct Undone {
+    error: Error,
+    hooks: Vec<HookReport>,
+}
+
+impl<E: Into<Error>> From<E> for Undone {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), hooks: Vec::new() }
+    }
 }
 
 /// Carries out a restore: pauses owners, writes the waves, mends, and resumes the owners however it went. Fixups that had ended before the run was interrupted are not carried out again.
@@ -95,11 +109,19 @@ pub async fn run(
     let before = log.run.clone();
     let result = {
         let inner = Reach { progress: &ears, ..*reach };
-        let work = std::pin::pin!(work(job, (&inner, hooks), &before));
+        let work = Box::pin(work(job, (&inner, hooks), &before));
         let keep = std::pin::pin!(desk.keep(reach, log));
         match select(work, keep).await {
             Either::Left((done, _)) => Ended::Done(Box::new(done)),
-            Either::Right((why, _)) => Ended::Stopped(why),
+            Either::Right((why, work)) => {
+                if let Some(hooks) = hooks {
+                    // A command that was begun would go on, whatever is undone.
+                    hooks.doors.calm.ask();
+                    select(work, std::pin::pin!(hooks.doors.calm.idle(reach.clock))).await;
+                    hooks.doors.calm.again();
+                }
+                Ended::Stopped(why)
+            }
         }
     };
     let owners = pause::resume(&job.pause, reach).await;
@@ -114,10 +136,10 @@ pub async fn run(
         }
         Ended::Done(done) => match *done {
             Ok(report) => report,
-            Err(error) => {
+            Err(Undone { error, hooks }) => {
                 log.run.give_up(&error.to_string(), reach.clock.now());
                 close(reach, log).await;
-                return Err(Broken { error, owners });
+                return Err(Broken { error, owners, hooks });
             }
         },
     };
@@ -132,7 +154,7 @@ pub async fn run(
 }
 
 enum Ended {
-    Done(Box<Result<RestoreReport, Error>>),
+    Done(Box<Result<RestoreReport, Undone>>),
     Stopped(Stop),
 }
 
@@ -148,23 +170,19 @@ async fn work(
     job: &Job,
     (reach, hooks): (&Reach<'_>, Option<RestoreHooks<'_>>),
     before: &RestoreRun,
-) -> Result<RestoreReport, Error> {
+) -> Result<RestoreReport, Undone> {
     pause::pause(&job.pause, reach).await?;
-    let Some(hooks) = hooks else { return waves(job, reach, before).await };
+    let Some(hooks) = hooks else { return Ok(waves(job, reach, before).await?) };
     let hooking = Hooking::begin(hooks, *reach, &job.plan, before).await.map_err(Error::Hooks)?;
     let early = hooking.before(before).await;
     if let Some(failed) = early.iter().find(|hook| hook.outcome.spoils()) {
         let error = Error::Hook(failed.name.clone(), failed.told());
         // Hooks after a restore load data: they do not run where nothing was restored.
-        hooking.undo().await;
-        return Err(error);
+        return Err(Undone { error, hooks: hooking.undo().await });
     }
     let mut report = match waves(job, reach, before).await {
         Ok(report) => report,
-        Err(error) => {
-            hooking.undo().await;
-            return Err(error);
-        }
+        Err(error) => return Err(Undone { error, hooks: hooking.undo().await }),
     };
     report.hooks = early;
     if report.outcome == Outcome::Failed {

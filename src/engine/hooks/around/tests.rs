@@ -17,6 +17,20 @@ metadata: {name: db, namespace: shop, labels: {app: db}}
 spec: {containers: [{name: db, image: postgres}]}
 ";
 
+const WORKLOAD: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web}]}}
+";
+
 const HOOKS: &str = "
 - {name: freeze, spec: {when: PreBackup, exec: {command: [echo, freeze]}}}
 - {name: thaw, spec: {when: PostBackup, exec: {command: [echo, thaw]}}}
@@ -147,4 +161,17 @@ async fn a_stop_ends_what_is_at_work_before_it_undoes_it() {
     }
     assert!(told(&hooks.settle().await).contains("thaw Succeeded"));
     assert!(hooks.settle().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_workload_is_scaled_back_although_its_hook_is_gone_from_the_repository() {
+    let stage = Stage::new(WORKLOAD).await;
+    let (list, doors) = (read("[{name: down, spec: {when: PreBackup, scale: {}}}]"), stage.doors());
+    let hooks = Hooks::new(doors, ground(&list), BACKUP).await;
+    hooks.before().await;
+    let replicas = || stage.world.object("Deployment", "shop/web").unwrap().at("/spec/replicas").cloned();
+    assert_eq!(replicas(), Some(0.into()));
+    let told = told(&pay(&doors, &ground(&[]), &hooks.owed(), HookWhen::PostBackup).await);
+    assert!(told.starts_with("scale (back) Succeeded: owed by"), "{told}");
+    assert_eq!(replicas(), Some(2.into()));
 }
