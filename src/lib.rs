@@ -307,6 +307,24 @@ pub mod app {
     pub mod demo_cluster; // and this one, for the demo
 }
 
+/// FLOOR 4: one piece of work from beginning to end, whoever asked for it.
+pub mod work {
+    pub mod failure; // exit codes and next steps
+    pub mod stop; // Ctrl-C
+    pub mod choose; // what a name means
+    pub mod repository; // the policy repository
+    pub mod archives; // buckets of locations
+    pub mod states; // what a state's name means
+    pub mod doors; // of a restore
+    pub mod stage; // whose hooks, and where
+    pub mod debts; // hooks around a backup, also after a crash
+    pub mod backup; // a policy, carried out
+    pub mod keep; // old snapshots, deleted
+    pub mod wanted; // a restore as it is asked for
+    pub mod restore_job; // decided
+    pub mod restore; // and carried out
+}
+
 /// FLOOR 6: what a person types and reads.
 pub mod cli {
     pub mod restore_args; // what may be typed after `restore`
@@ -318,29 +336,20 @@ pub mod cli {
     pub mod show_hooks; // the forms for people of hooks
     pub mod show_backup; // of backups
     pub mod show_restore; // and of restores
-    pub mod failure; // exit codes and next steps
     pub mod done; // what a command gives back
-    pub mod choose; // what a name means
-    pub mod repository; // the policy repository
     pub mod validate; // backstay validate
     pub mod keys; // backstay keys
     pub mod init; // backstay init
-    pub mod stop; // Ctrl-C
-    pub mod hooks_stage; // whose hooks, and where
-    pub mod hooks_run; // around a backup, also after a crash
     pub mod hooks; // backstay hooks
     pub mod backup; // backstay plan, backup
     pub mod snapshots; // backstay snapshots, show
     pub mod verify; // backstay verify
     pub mod prune; // backstay prune
-    pub mod states; // what a state's name means
     pub mod references; // backstay verify --references
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
     pub mod progress; // a bar
-    pub mod doors; // of a restore
     pub mod restore_spec; // what a person wants restored
-    pub mod restore_job; // a restore, decided
     pub mod restore_runs; // backstay restore status, cancel
     pub mod restore; // backstay restore plan, apply
     pub mod resume; // backstay restore resume

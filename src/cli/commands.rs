@@ -10,15 +10,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::settings::{Settings, environment, folders};
 use crate::app::wiring::App;
+use crate::work::failure::{Exit, Failure};
+use crate::work::restore::AGAIN_AND_RESUME;
+use crate::work::stop::Stop;
 
 use super::args::{Cli, Command, Global, KeysCommand, LogFormat};
 use super::done::{Done, Text};
-use super::failure::{Exit, Failure};
 use super::hooks_args::HooksCommand;
 use super::migrate_args::MigrateCommand;
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
-use super::stop::Stop;
 use super::{
     backup, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
     restore_runs, resume, schema, snapshots, validate, verify,
@@ -88,7 +89,7 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure::failed(&e))?;
     let ending = match cli.command {
-        Command::Restore(RestoreCommand::Apply(_)) => Some((GRACE, restore::AGAIN_AND_RESUME)),
+        Command::Restore(RestoreCommand::Apply(_)) => Some((GRACE, AGAIN_AND_RESUME)),
         Command::Backup(_) | Command::Hooks(_) => Some((HOOKS_GRACE, HOOKS_OWED)),
         Command::Drill(_) => Some((DRILL_GRACE, "delete what is left with `backstay drill --clean`")),
         _ => None,

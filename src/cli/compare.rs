@@ -22,14 +22,14 @@ use crate::engine::difference::render::{self, Palette};
 use crate::engine::gather::listing::each;
 use crate::engine::gather::plan::{BackupPlan, plan};
 use crate::ports::cluster::{Discovery, Scope};
+use crate::work::choose::StateName;
+use crate::work::failure::{Exit, Failure};
+use crate::work::states::{self, Saved, Search};
+use crate::work::{archives, repository};
 
 use super::args::DiffArgs;
-use super::choose::StateName;
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::print::Show;
-use super::states::{self, Saved, Search};
-use super::{repository, snapshots};
 
 impl Show for ChangeSet {
     fn show(&self, out: &mut dyn Write, _quiet: bool) -> io::Result<()> {
@@ -63,7 +63,7 @@ pub async fn diff(app: &App, args: &DiffArgs) -> Result<Done, Failure> {
         set: &set,
         served: live.as_ref().map_or(&[], |(_, discovery)| discovery.resources.as_slice()),
         sealed: both_mirrors(&set, &before, &after),
-        cluster: if needs_set { snapshots::cluster_name(app).await? } else { String::new() },
+        cluster: if needs_set { archives::cluster_name(app).await? } else { String::new() },
     };
     let (first, second) = (open(&search, &before).await?, open(&search, &after).await?);
     let catalog = Arc::new(repository::catalog(&set)?);

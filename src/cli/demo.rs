@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use crate::app::demo_cluster;
 use crate::app::settings::Settings;
 use crate::app::wiring::App;
+use crate::work::failure::{Exit, Failure};
+use crate::work::stop::Stop;
 
 use super::args::{
     BackupArgs, DemoArgs, DiffArgs, Format, InitArgs, LocationArgs, PolicyArgs, SnapshotsArgs, VerifyArgs,
 };
 use super::done::{Done, Text};
-use super::failure::{Exit, Failure};
 use super::print::Printer;
 use super::restore_args::{ApplyArgs, RestoreArgs};
-use super::stop::Stop;
 use super::{backup, compare, init, restore, snapshots, verify};
 
 /// The restore request of the demo: a namespace comes back, and another one gets its label again.

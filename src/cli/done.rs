@@ -4,7 +4,8 @@
 
 use std::io::{self, Write};
 
-use super::failure::Exit;
+use crate::work::failure::Exit;
+
 use super::print::{ErasedShow, Show};
 
 /// The end of a command that has a result.

@@ -19,18 +19,19 @@ use crate::engine::recovery::scratch;
 use crate::engine::restore::preview::{PreviewedObject, preview};
 use crate::engine::saved::open::State;
 use crate::ports::cluster;
+use crate::work::doors::reach;
+use crate::work::failure::{Exit, Failure};
+use crate::work::restore_job::{marks, prepare};
+use crate::work::states::{self, Search};
+use crate::work::stop::Stop;
+use crate::work::wanted::Wanted;
+use crate::work::{archives, repository};
 
 use super::done::Done;
-use super::doors::reach;
 use super::drill_args::DrillArgs;
-use super::failure::{Exit, Failure};
 use super::progress::Bar;
-use super::restore_job::{marks, prepare};
-use super::restore_spec::{Wanted, source};
+use super::restore_spec::source;
 use super::show_drill::{Cleaned, DrillReport};
-use super::states::{self, Search};
-use super::stop::Stop;
-use super::{repository, snapshots};
 
 /// Carries out a drill, or cleans up after earlier ones.
 pub async fn drill(app: &App, args: &DrillArgs, progress: bool, stop: &Stop) -> Result<Done, Failure> {
@@ -133,7 +134,7 @@ async fn trial(app: &App, args: &DrillArgs, name: &str, reach: &Reach<'_>) -> Re
 }
 
 async fn open(app: &App, set: &PolicySet, from: &RestoreSource) -> Result<State, Failure> {
-    let cluster = snapshots::cluster_name(app).await?;
+    let cluster = archives::cluster_name(app).await?;
     let search = Search { app, set, served: &[], sealed: false, cluster };
     let named = from.snapshot.as_deref().or(from.commit.as_deref()).unwrap_or("latest");
     Ok(states::at(&search, &from.location, named).await?.state)

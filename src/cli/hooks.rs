@@ -10,16 +10,15 @@ use crate::domain::policy::BACKUP;
 use crate::engine::hooks::around::{Around, Hooks};
 use crate::engine::hooks::moment;
 use crate::engine::reach::Silent;
+use crate::work::debts::{held, pay_debts, remembered};
+use crate::work::failure::{Exit, Failure};
+use crate::work::stage::Stage;
+use crate::work::stop::Stop;
+use crate::work::{choose, repository};
 
-use super::choose;
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::hooks_args::{HooksArgs, HooksTestArgs};
-use super::hooks_run::{held, pay_debts, remembered};
-use super::hooks_stage::Stage;
-use super::repository;
 use super::show_hooks::{HookList, HookRuns, ListedHook, ListedTemplate, Templates};
-use super::stop::Stop;
 
 /// Shows what would run.
 pub async fn list(app: &App, args: &HooksArgs) -> Result<Done, Failure> {

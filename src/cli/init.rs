@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::app::wiring::App;
 use crate::engine::seal::age::Identities;
+use crate::work::failure::Failure;
 
 use super::args::InitArgs;
 use super::done::Done;
-use super::failure::Failure;
 use super::keys;
 use super::print::Show;
 

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use crate::app::wiring::App;
 use crate::engine::seal::age;
+use crate::work::failure::Failure;
 
 use super::done::{Done, Text};
-use super::failure::Failure;
 
 /// Makes a key pair and prints the recipient.
 pub fn new(app: &App, file: &Path) -> Result<Done, Failure> {

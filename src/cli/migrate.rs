@@ -11,9 +11,9 @@ use crate::engine::migrate::modifiers::{Converted, convert};
 use crate::engine::migrate::velero_hooks::{self, ConvertedHooks};
 use crate::engine::policy::repository::MAX_FILE;
 use crate::engine::yaml;
+use crate::work::failure::Failure;
 
 use super::done::Done;
-use super::failure::Failure;
 use super::migrate_args::{HooksFileArgs, ModifiersArgs};
 use super::print::{Show, count};
 

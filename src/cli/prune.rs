@@ -2,23 +2,18 @@
 //!
 //! In: policies, archives · Out: plan or report · Touches: through `App`
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use jiff::tz::TimeZone;
-
 use crate::app::wiring::App;
-use crate::domain::document::PolicySet;
 use crate::domain::location::AccessMode;
-use crate::engine::archive::layout;
-use crate::engine::keep::prune::{Deletion, GRACE, PrunePlan, PruneReport, Rule, plan, prune as carry_out};
+use crate::engine::keep::prune::{Deletion, PrunePlan, PruneReport};
+use crate::work::failure::{Exit, Failure};
+use crate::work::keep::{Deed, prune_archive, rules};
+use crate::work::{archives, repository};
 
 use super::args::PruneArgs;
-use super::choose;
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::print::{Show, bytes, count, table};
-use super::{repository, snapshots};
 
 /// The plan of each archive, and what was done about it.
 #[derive(serde::Serialize)]
@@ -90,9 +85,8 @@ fn show_report(report: &PruneReport, out: &mut dyn Write) -> io::Result<()> {
 pub async fn prune(app: &App, args: &PruneArgs) -> Result<Done, Failure> {
     let set = repository::load(app).await?;
     let rules = rules(&set, args.policy.as_deref())?;
-    let cluster = snapshots::cluster_name(app).await?;
     let mut pruned = Vec::new();
-    for (name, spec) in snapshots::archives(&set, args.location.location.as_deref())? {
+    for (name, spec) in archives::archives(&set, args.location.location.as_deref())? {
         match spec.access_mode {
             AccessMode::ReadWrite => {}
             AccessMode::ReadOnly if args.location.location.is_none() => continue,
@@ -102,32 +96,11 @@ pub async fn prune(app: &App, args: &PruneArgs) -> Result<Done, Failure> {
                 )));
             }
         }
-        let bucket = snapshots::bucket(app, name, spec).await?;
-        let listing = layout::list(bucket.as_ref(), Some(&cluster)).await.map_err(|e| Failure::failed(&e))?;
-        let plan = plan(&listing, &rules, GRACE, app.clock.now());
-        let report = if args.yes {
-            let done = carry_out(&plan, spec.access_mode, bucket.as_ref()).await;
-            Some(done.map_err(|e| Failure::failed(&e))?)
-        } else {
-            None
-        };
+        let deed = if args.yes { Deed::Carry } else { Deed::Show };
+        let (plan, report) = prune_archive(app, (name, spec), &rules, deed).await?;
         pruned.push(PrunedArchive { location: name.to_owned(), plan, report });
     }
     let failed = |archive: &PrunedArchive| archive.report.as_ref().is_some_and(|r| !r.failed.is_empty());
     let exit = if pruned.iter().any(failed) { Exit::Different } else { Exit::Fine };
     Ok(Done::new(exit, Pruned(pruned)))
-}
-
-/// The rules of one policy, or of all; snapshots of other policies are kept.
-fn rules(set: &PolicySet, policy: Option<&str>) -> Result<BTreeMap<String, Rule>, Failure> {
-    let chosen: Vec<_> = match policy {
-        Some(name) => vec![choose::policy(set, Some(name))?],
-        None => set.policies.iter().map(|(name, spec)| (name.as_str(), spec)).collect(),
-    };
-    let rule = |(name, spec): (&str, &crate::domain::policy::PolicySpec)| {
-        let zone = spec.time_zone.as_deref().unwrap_or("UTC");
-        let zone = TimeZone::get(zone).map_err(|e| Failure::usage(format!("policy {name}: {e}")))?;
-        Ok((name.to_owned(), Rule { retention: spec.retention.clone().unwrap_or_default(), zone }))
-    };
-    chosen.into_iter().map(rule).collect()
 }

@@ -6,14 +6,14 @@ use std::io::{self, Write};
 
 use crate::app::wiring::App;
 use crate::engine::decide::missing::{Missing, ReferenceReport, missing};
+use crate::work::choose::{self, StateName};
+use crate::work::failure::{Exit, Failure};
+use crate::work::states::{self, Search};
+use crate::work::{archives, repository};
 
 use super::args::VerifyArgs;
-use super::choose::{self, StateName};
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::print::{Show, count};
-use super::states::{self, Search};
-use super::{repository, snapshots};
 
 /// Missing objects of a kind, and fields that name one, that the text names; all of them are in JSON.
 const NAMED: usize = 20;
@@ -33,7 +33,7 @@ pub async fn references(app: &App, args: &VerifyArgs) -> Result<Done, Failure> {
         let (name, _) = choose::archive(&set, args.location.location.as_deref())?;
         (name.to_owned(), wanted.to_owned())
     };
-    let cluster = snapshots::cluster_name(app).await?;
+    let cluster = archives::cluster_name(app).await?;
     let search = Search { app, set: &set, served: &[], sealed: true, cluster };
     let state = states::at(&search, &location, &state).await?.state;
     let catalog = repository::catalog(&set)?;

@@ -13,10 +13,10 @@ use crate::engine::journal::{self, Book, Shelf};
 use crate::engine::reach::{Reach, Silent};
 use crate::engine::recovery::cancel;
 use crate::engine::recovery::claim::Entry;
+use crate::work::doors::reach;
+use crate::work::failure::{Exit, Failure};
 
 use super::done::Done;
-use super::doors::reach;
-use super::failure::{Exit, Failure};
 use super::print::{Show, count};
 use super::restore_args::{CancelArgs, StatusArgs};
 

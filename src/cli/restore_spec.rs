@@ -7,50 +7,14 @@ use std::collections::BTreeMap;
 use crate::domain::conflict::Existing;
 use crate::domain::document::PolicySet;
 use crate::domain::hook::HookAnnotations;
-use crate::domain::hook_template::HookUse;
 use crate::domain::owners::Owners;
 use crate::domain::restore_request::{RestoreSource, RestoreSpec};
-use crate::engine::archive::part;
-use crate::engine::recovery::claim::Ask;
+use crate::work::choose::{self, StateName};
+use crate::work::failure::Failure;
+use crate::work::wanted::Wanted;
 
-use super::choose::{self, StateName};
 use super::compare;
-use super::failure::Failure;
-use super::hooks_stage::resolved;
 use super::restore_args::{ExistingArg, OwnersArg, RestoreArgs};
-
-/// A restore as it is asked for.
-pub struct Wanted {
-    /// Name of the request; absent where it was made of options.
-    pub request: Option<String>,
-    /// The request.
-    pub spec: RestoreSpec,
-    /// SHA-256 of the request without its token, lower-case hex.
-    pub digest: String,
-    /// What the restore is called on the owners it pauses: the same command has the same name.
-    pub called: String,
-    /// Whether a person typed its names, so that one that matches nothing is a mistake.
-    pub typed: bool,
-}
-
-impl Wanted {
-    /// A restore that nobody asked for by name.
-    pub fn unnamed(spec: RestoreSpec, called: String) -> Self {
-        Self { request: None, spec, digest: String::new(), called, typed: false }
-    }
-
-    /// Name of the request in the journal. One that was made of options gets a name of its content and its source, so that
-    /// the same command means the same restore.
-    pub fn name(&self, pinned: Option<&str>) -> String {
-        let made = || part::sha256(format!("{}/{}", self.digest, pinned.unwrap_or_default()).as_bytes());
-        self.request.clone().unwrap_or_else(|| format!("from-{}", &made()[..12]))
-    }
-
-    /// What the journal is asked.
-    pub fn ask(&self) -> Ask<'_> {
-        Ask { token: self.spec.token.as_deref(), digest: &self.digest }
-    }
-}
 
 /// The request of this name, or one made of the options.
 pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
@@ -79,16 +43,11 @@ pub fn wanted(set: &PolicySet, args: &RestoreArgs) -> Result<Wanted, Failure> {
         spec.hooks.clear();
         spec.hook_annotations = HookAnnotations::Ignore;
     }
-    // From here on, hooks stand in place: what their templates say belongs to the request.
-    spec.hooks = resolved(set, &spec.hooks)?.into_iter().map(HookUse::of).collect();
     if let Some(wrong) = spec.check().first().filter(|_| args.request.is_none()) {
         return Err(Failure::usage(format!("cannot restore so: {wrong}")));
     }
-    let token = args.token.clone().or(spec.token.take());
-    let bytes = serde_json::to_vec(&spec).map_err(|e| Failure::failed(&e))?;
-    spec.token = token;
-    let (request, typed) = (args.request.clone(), args.request.is_none());
-    Ok(Wanted { request, spec, digest: part::sha256(&bytes), called: called(args), typed })
+    spec.token = args.token.clone().or(spec.token);
+    Wanted::new(set, spec, (args.request.clone(), called(args)))
 }
 
 fn made(set: &PolicySet, from: &str, args: &RestoreArgs) -> Result<RestoreSpec, Failure> {

@@ -12,11 +12,11 @@ use crate::domain::report::{OwnerAction, OwnerReport};
 use crate::engine::reach::Reach;
 use crate::engine::restore::pause;
 use crate::engine::retry::persist;
+use crate::work::failure::{Exit, Failure};
+use crate::work::repository;
 
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::print::Show;
-use super::repository;
 use super::restore_args::ResumeArgs;
 use super::show_restore::show_owner;
 

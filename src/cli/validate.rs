@@ -5,11 +5,11 @@
 use std::io::{self, Write};
 
 use crate::app::wiring::App;
+use crate::work::failure::Failure;
+use crate::work::repository;
 
 use super::done::Done;
-use super::failure::Failure;
 use super::print::{Show, count};
-use super::repository;
 
 /// What a valid repository holds.
 #[derive(serde::Serialize)]

@@ -8,12 +8,12 @@ use crate::app::wiring::App;
 use crate::engine::archive::layout;
 use crate::engine::saved::open;
 use crate::engine::saved::verify::{Depth, VerifyReport, verify as verify_snapshot};
+use crate::work::failure::{Exit, Failure};
+use crate::work::{archives, repository};
 
 use super::args::VerifyArgs;
 use super::done::Done;
-use super::failure::{Exit, Failure};
 use super::print::{Show, bytes, count};
-use super::{repository, snapshots};
 
 /// What was looked at, one report for each snapshot.
 #[derive(serde::Serialize)]
@@ -61,14 +61,14 @@ impl Show for Verified {
 
 /// Verifies one snapshot, or all of this cluster at one archive.
 pub async fn verify(app: &App, args: &VerifyArgs) -> Result<Done, Failure> {
-    let which = args.snapshot.as_deref().map(snapshots::which).transpose()?;
+    let which = args.snapshot.as_deref().map(archives::which).transpose()?;
     let set = repository::load(app).await?;
     let identities = app.identities().map_err(|e| Failure::of(&e))?;
     let identities = (!identities.is_empty()).then_some(identities);
-    let cluster = snapshots::cluster_name(app).await?;
+    let cluster = archives::cluster_name(app).await?;
     let mut verified = Verified { snapshots: Vec::new(), unreadable: Vec::new() };
-    for (name, spec) in snapshots::archives(&set, args.location.location.as_deref())? {
-        let bucket = snapshots::bucket(app, name, spec).await?;
+    for (name, spec) in archives::archives(&set, args.location.location.as_deref())? {
+        let bucket = archives::bucket(app, name, spec).await?;
         let records = if let Some(which) = &which {
             vec![open::find(bucket.as_ref(), &cluster, which).await.map_err(|e| Failure::failed(&e))?]
         } else {

@@ -20,7 +20,7 @@ use crate::engine::reach::{Reach, Silent};
 use crate::ports::cluster;
 
 use super::failure::Failure;
-use super::hooks_stage::Stage;
+use super::stage::Stage;
 use super::stop::Stop;
 
 /// What is owed, remembered before the first hook runs; `None` where nothing is.

@@ -17,9 +17,9 @@ use crate::engine::recovery::run::Job;
 use crate::engine::restore::pause;
 
 use super::failure::Failure;
-use super::restore_spec::Wanted;
 use super::states::{self, Search};
-use super::{repository, snapshots};
+use super::wanted::Wanted;
+use super::{archives, repository};
 
 /// Everything that is read and decided before anything is written; `pinned` replaces what the request calls `latest`.
 pub async fn prepare(
@@ -38,7 +38,7 @@ pub async fn prepare(
         sealed: false,
         cluster: match &spec.from.cluster {
             Some(name) => name.clone(),
-            None => snapshots::cluster_name(app).await?,
+            None => archives::cluster_name(app).await?,
         },
     };
     let named = spec.from.snapshot.as_deref().or(spec.from.commit.as_deref()).unwrap_or("latest");

@@ -13,9 +13,9 @@ use crate::engine::saved::commit_objects::Depth;
 use crate::engine::saved::manifests;
 use crate::engine::saved::open::State;
 
+use super::archives;
 use super::choose;
 use super::failure::Failure;
-use super::snapshots;
 
 /// A saved state, and the policies whose objects it holds.
 pub struct Saved {
@@ -51,8 +51,8 @@ pub fn folder(search: &Search<'_>, path: &str) -> Result<Saved, Failure> {
 pub async fn at(search: &Search<'_>, location: &str, state: &str) -> Result<Saved, Failure> {
     let (name, spec) = choose::location(search.set, location)?;
     if spec.archive.is_some() {
-        let bucket = snapshots::bucket(search.app, name, spec).await?;
-        let which = snapshots::which(state)?;
+        let bucket = archives::bucket(search.app, name, spec).await?;
+        let which = archives::which(state)?;
         let identities = search.app.identities().map_err(|e| Failure::of(&e))?;
         let opened = State::archive(bucket, &search.cluster, &which, identities).await;
         let state = opened.map_err(|e| Failure::closed(&e))?;
