@@ -42,6 +42,10 @@ pub mod domain {
     pub mod report; // what happened
     pub mod restore_run; // how far a restore is
     pub mod snapshot; // one finished backup
+    pub mod status; // what is shown of a document
+    pub mod snapshot_view; // a snapshot as a custom resource
+    pub mod repository_view; // where policy comes from, as one
+    pub mod custom_resource; // definitions of all of them
     pub mod change; // what is different
 }
 

@@ -31,6 +31,9 @@ pub struct RestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub token: Option<String>,
+    /// When `backstay run` carries the request out by itself, once for each token. Default: Manual.
+    #[serde(default, skip_serializing_if = "RestoreWhen::is_manual")]
+    pub when: RestoreWhen,
     /// Which of them. Absent: all.
     #[serde(default)]
     pub select: SelectSpec,
@@ -91,6 +94,25 @@ pub struct RestoreSpec {
     /// What is mended after the waves, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixups: Vec<FixupSpec>,
+}
+
+/// When a request is carried out without a person who types it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RestoreWhen {
+    /// Never: `backstay restore apply` does it.
+    #[default]
+    Manual,
+    /// When the cluster holds nothing yet but itself, Backstay, and the namespaces of Flux and Argo CD.
+    EmptyCluster,
+    /// At once.
+    Always,
+}
+
+impl RestoreWhen {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_manual(&self) -> bool {
+        *self == Self::Manual
+    }
 }
 
 /// When hooks of a request run.
@@ -169,6 +191,7 @@ impl RestoreSpec {
         Self {
             from,
             token: None,
+            when: RestoreWhen::Manual,
             select: SelectSpec::default(),
             namespace_mapping: BTreeMap::new(),
             storage_class_mapping: BTreeMap::new(),
@@ -208,6 +231,11 @@ impl RestoreSpec {
         let mut errors: Vec<_> = self.from.check().into_iter().map(|e| e.under("/from")).collect();
         if self.token.as_ref().is_some_and(|token| token.is_empty() || token.len() > 128) {
             errors.push(FieldError::new("/token", "a token has 1 to 128 characters"));
+        }
+        if self.when != RestoreWhen::Manual && self.token.is_none() {
+            let help = "write `token: first`; another value means another run";
+            let message = "needs a `token`: without one it would be carried out again and again";
+            errors.push(FieldError::new("/when", message).help(help));
         }
         let select = Selection::compile(&self.select).err().unwrap_or_default();
         errors.extend(select.into_iter().map(|e| e.under("/select")));
