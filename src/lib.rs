@@ -329,6 +329,11 @@ pub mod work {
     pub mod restore; // and carried out
 }
 
+/// FLOOR 5: when to act.
+pub mod reconcile {
+    pub mod due; // when a policy runs
+}
+
 /// FLOOR 6: what a person types and reads.
 pub mod cli {
     pub mod restore_args; // what may be typed after `restore`
