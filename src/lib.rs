@@ -131,6 +131,7 @@ pub mod engine {
     pub mod archive {
         pub mod layout; // where everything stands in object storage
         pub mod part; // one sealed file of a snapshot
+        pub mod owner; // which cluster writes under a name
         pub mod store; // writes a snapshot
     }
     /// A whole backup.

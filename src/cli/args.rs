@@ -181,6 +181,9 @@ pub struct BackupArgs {
     /// Prints the plan that would be carried out
     #[arg(long)]
     pub dry_run: bool,
+    /// Takes the cluster's name over from another cluster, which is gone: this one stands in its place from now on
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// A location by name.

@@ -4,7 +4,8 @@
 
 use crate::app::wiring::App;
 use crate::domain::report::Outcome;
-use crate::engine::backup::flow;
+use crate::engine::archive::owner::Name;
+use crate::engine::backup::flow::{self, Occasion};
 use crate::work::backup::{carry_out, order};
 use crate::work::failure::{Exit, Failure};
 use crate::work::stop::Stop;
@@ -17,7 +18,7 @@ use super::done::Done;
 pub async fn plan(app: &App, args: &PolicyArgs) -> Result<Done, Failure> {
     let set = repository::load(app).await?;
     let policy = choose::policy(&set, args.policy.as_deref())?;
-    let order = order(app, &set, policy).await?;
+    let order = order(app, &set, policy, Occasion::default()).await?;
     let reader = &app.cluster().await.map_err(|e| Failure::of(&e))?.reader;
     let plan = flow::plan_backup(&order, reader.as_ref()).await.map_err(|e| Failure::failed(&e))?;
     Ok(Done::fine(plan))
@@ -30,7 +31,9 @@ pub async fn backup(app: &App, args: &BackupArgs, stop: &Stop) -> Result<Done, F
     }
     let set = repository::load(app).await?;
     let policy = choose::policy(&set, args.policy.policy.as_deref())?;
-    let report = Box::pin(carry_out(app, &set, policy, stop)).await?;
+    let name = if args.take_over { Name::TakeOver } else { Name::Respect };
+    let occasion = Occasion { due: None, name };
+    let report = Box::pin(carry_out(app, &set, policy, (occasion, stop))).await?;
     let exit = match report.outcome {
         Outcome::Complete => Exit::Fine,
         Outcome::Partial => Exit::Different,

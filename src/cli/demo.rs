@@ -96,7 +96,7 @@ async fn restore(app: &App) -> Result<bool, Failure> {
 }
 
 fn everything() -> BackupArgs {
-    BackupArgs { policy: PolicyArgs { policy: None }, dry_run: false }
+    BackupArgs { policy: PolicyArgs { policy: None }, dry_run: false, take_over: false }
 }
 
 async fn diff(app: &App, before: &str, after: &str) -> Result<Done, Failure> {

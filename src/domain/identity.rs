@@ -7,6 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Name of a snapshot: `<policy>-<UTC time>-<4 random letters>`, such as `shop-20261121t063000z-kwpa`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,13 +21,20 @@ impl SnapshotId {
         Self(format!("{policy}-{time}-{letters}"))
     }
 
+    /// Names the snapshot of a due time: always the same in one cluster, so that two runs cannot both make one.
+    pub fn due(policy: &str, due: Timestamp, cluster_uid: &str) -> Self {
+        let hash = Sha256::digest(format!("{cluster_uid}/{policy}/{}", due.as_second()).as_bytes());
+        let letters: String = hash.iter().take(4).map(|byte| char::from(b'a' + byte % 26)).collect();
+        Self::new(policy, due, &letters)
+    }
+
     /// Accepts a name of lower-case letters, digits, `-` and `.`; nothing that could leave a folder.
     pub fn parse(text: &str) -> Option<Self> {
         let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         (!text.is_empty() && text.len() <= 128 && text.chars().all(fine)).then(|| Self(text.to_owned()))
     }
 
-    /// When its run started, as the name tells; `None` where the name was not made by [`SnapshotId::new`].
+    /// When its run started or was due, as the name tells; `None` where the name was not made by [`SnapshotId::new`].
     pub fn started(&self) -> Option<Timestamp> {
         let (rest, letters) = self.0.rsplit_once('-')?;
         let (policy, time) = rest.rsplit_once('-')?;
@@ -105,6 +113,15 @@ mod tests {
         assert_eq!(id.as_str(), "shop-20261121t063000z-kwpa");
         assert_eq!(SnapshotId::parse(id.as_str()), Some(id));
         assert_eq!(SnapshotId::parse("../x"), None);
+    }
+
+    #[test]
+    fn a_due_time_has_one_snapshot_in_one_cluster() {
+        let due: Timestamp = "2026-11-21T06:30:00Z".parse().unwrap();
+        let id = SnapshotId::due("shop", due, "u-1");
+        assert_eq!(id, SnapshotId::due("shop", due, "u-1"));
+        assert_ne!(id, SnapshotId::due("shop", due, "u-2"));
+        assert_eq!(id.started(), Some(due));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 /// Why a call to object storage gave no result. No message holds a credential.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,8 @@ pub struct Entry {
     pub key: String,
     /// Size in bytes.
     pub bytes: u64,
+    /// When it was written, as the storage says; absent where it does not.
+    pub modified: Option<Timestamp>,
 }
 
 /// One prefix in object storage. Keys are relative to it and hold only `[A-Za-z0-9._/-]`.

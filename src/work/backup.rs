@@ -16,7 +16,7 @@ use crate::domain::policy::{BACKUP, PolicySpec};
 use crate::domain::report::BackupReport;
 use crate::domain::selection::Selection;
 use crate::engine::archive::part;
-use crate::engine::backup::flow::{self, BackupOrder};
+use crate::engine::backup::flow::{self, BackupOrder, Occasion};
 use crate::engine::backup::target::Target;
 use crate::engine::clean::sanitize::{Sanitizer, Wants};
 use crate::engine::hooks::around::{Around, Hooks};
@@ -37,10 +37,10 @@ pub async fn carry_out(
     app: &App,
     set: &PolicySet,
     (name, spec): (&str, &PolicySpec),
-    stop: &Stop,
+    (occasion, stop): (Occasion, &Stop),
 ) -> Result<BackupReport, Failure> {
     refuse(set, name, spec)?;
-    let order = order(app, set, (name, spec)).await?;
+    let order = order(app, set, (name, spec), occasion).await?;
     let targets = targets(app, set, spec).await?;
     Box::pin(around(app, (set, (name, spec)), (&order, targets), stop)).await
 }
@@ -130,6 +130,7 @@ pub async fn order(
     app: &App,
     set: &PolicySet,
     (name, spec): (&str, &PolicySpec),
+    occasion: Occasion,
 ) -> Result<BackupOrder, Failure> {
     let catalog = Arc::new(repository::catalog(set)?);
     let wrong = |errors: Vec<crate::domain::field::FieldError>| {
@@ -149,6 +150,7 @@ pub async fn order(
         }),
         catalog,
         cluster: app.cluster_name().await.map_err(|e| Failure::of(&e))?,
+        occasion,
     })
 }
 

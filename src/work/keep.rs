@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::location::LocationSpec;
-use crate::engine::archive::layout;
+use crate::engine::archive::{layout, owner};
 use crate::engine::keep::prune::{GRACE, PrunePlan, PruneReport, Rule, plan, prune};
 
 use super::archives;
@@ -38,7 +38,9 @@ pub async fn prune_archive(
     let cluster = archives::cluster_name(app).await?;
     let bucket = archives::bucket(app, name, spec).await?;
     let listing = layout::list(bucket.as_ref(), Some(&cluster)).await.map_err(|e| Failure::failed(&e))?;
-    let plan = plan(&listing, rules, GRACE, app.clock.now());
+    let owner = owner::current(bucket.as_ref(), &cluster).await.map_err(|e| Failure::failed(&e))?;
+    let uid = owner.as_ref().map(|(owner, _)| owner.uid.as_str());
+    let plan = plan(&listing, (rules, GRACE), uid, app.clock.now());
     let report = match deed {
         Deed::Show => None,
         Deed::Carry => {

@@ -117,7 +117,12 @@ impl Bucket for MemoryBucket {
             .check(|fault| *fault == Fault::NoList, Error::Unavailable("the disk does not answer".into()))?;
         let within = |key: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let entries = inside.keys.iter().filter(|(key, _)| folder.is_empty() || within(key));
-        Ok(entries.map(|(key, content)| Entry { key: key.clone(), bytes: content.len() as u64 }).collect())
+        let entry = |(key, content): (&String, &Bytes)| Entry {
+            key: key.clone(),
+            bytes: content.len() as u64,
+            modified: None,
+        };
+        Ok(entries.map(entry).collect())
     }
 
     async fn folders(&self, under: &str) -> Result<Vec<String>, Error> {

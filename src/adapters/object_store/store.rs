@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use ::object_store::local::LocalFileSystem;
 use ::object_store::path::Path;
@@ -137,7 +138,8 @@ impl Bucket for StoredBucket {
             self.in_time(0, found.try_next()).await?.map_err(|error| self.explain(&error, under))?
         {
             let key = self.key(&meta.location).filter(|key| check_key(key).is_ok());
-            entries.extend(key.map(|key| Entry { key, bytes: meta.size }));
+            let modified = Timestamp::from_second(meta.last_modified.timestamp()).ok();
+            entries.extend(key.map(|key| Entry { key, bytes: meta.size, modified }));
         }
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)

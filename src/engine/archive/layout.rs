@@ -79,9 +79,17 @@ pub fn folder(cluster: &str, id: &SnapshotId) -> Result<String, Error> {
     Ok(format!("{}/{id}", snapshots_of(cluster)?))
 }
 
-/// Name of a part with objects; the first is number 0.
-pub fn part_name(number: usize) -> String {
-    format!("objects-{:04}.tar.zst.age", number + 1)
+/// Name of a part with objects; the first is number 0. `attempt` tells the files of several attempts at one snapshot apart.
+pub fn part_name(number: usize, attempt: Option<&str>) -> String {
+    tagged(&format!("objects-{:04}.tar.zst.age", number + 1), attempt)
+}
+
+/// A file's name with the attempt in it: `index-kwpa.json.zst.age`.
+pub fn tagged(file: &str, attempt: Option<&str>) -> String {
+    match (attempt, file.split_once('.')) {
+        (Some(attempt), Some((name, ending))) => format!("{name}-{attempt}.{ending}"),
+        (Some(_) | None, _) => file.to_owned(),
+    }
 }
 
 fn snapshots_of(cluster: &str) -> Result<String, Error> {

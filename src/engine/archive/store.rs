@@ -78,6 +78,7 @@ pub struct Destination {
 pub struct ArchiveDraft {
     to: Destination,
     folder: String,
+    attempt: Option<String>,
     open: Option<PartWriter>,
     parts: Vec<PartRef>,
     /// At most one part, on its way while the next is made; aborted when the draft is dropped.
@@ -90,9 +91,16 @@ pub struct ArchiveDraft {
 
 /// Begins a snapshot; makes the archive's marker where there is none.
 ///
+/// `attempt` stands in the names of all files but the record: of several attempts at one snapshot, the one that writes the
+/// record first has made it, and the others have made nothing.
+///
 /// # Errors
 /// A read-only location, an archive of a later version, a cluster name that cannot stand in a key, storage that fails.
-pub async fn begin(to: Destination, cluster: &str, id: &SnapshotId) -> Result<ArchiveDraft, Error> {
+pub async fn begin(
+    to: Destination,
+    cluster: &str,
+    (id, attempt): (&SnapshotId, Option<&str>),
+) -> Result<ArchiveDraft, Error> {
     let folder = layout::folder(cluster, id)?;
     match to.access {
         AccessMode::ReadWrite => {}
@@ -105,6 +113,7 @@ pub async fn begin(to: Destination, cluster: &str, id: &SnapshotId) -> Result<Ar
     Ok(ArchiveDraft {
         to,
         folder,
+        attempt: attempt.map(ToOwned::to_owned),
         open: None,
         parts: Vec::new(),
         uploads: JoinSet::new(),
@@ -179,13 +188,13 @@ impl ArchiveDraft {
             }
             Ok((writer, digests))
         });
-        let file = || layout::part_name(self.parts.len());
+        let file = || layout::part_name(self.parts.len(), self.attempt.as_deref());
         filled.await.map_err(|source| Error::Make { file: file(), source })
     }
 
     /// Closes a part and sends it on its way, after the one before has arrived.
     async fn close(&mut self, writer: PartWriter) -> Result<(), Error> {
-        let file = layout::part_name(self.parts.len());
+        let file = layout::part_name(self.parts.len(), self.attempt.as_deref());
         let sealed = compute(|| writer.finish()).await;
         let sealed = sealed.map_err(|source| Error::Make { file: file.clone(), source })?;
         self.arrive().await?;
@@ -248,6 +257,7 @@ impl ArchiveDraft {
         file: &str,
         value: Arc<T>,
     ) -> Result<PartRef, Error> {
+        let file = &layout::tagged(file, self.attempt.as_deref());
         let recipients = self.to.recipients.clone();
         let sealed = compute(move || part::seal_json(value.as_ref(), &recipients)).await;
         let sealed = sealed.map_err(|source| Error::Make { file: file.to_owned(), source })?;

@@ -18,6 +18,7 @@ use crate::domain::policy::{DEFAULT_TIMEOUT, PolicySpec};
 use crate::domain::report::{BackupReport, KindReport, KindResult, LocationReport, Outcome, Phase};
 use crate::domain::rules::Catalog;
 use crate::domain::selection::{SelectSpec, Selection};
+use crate::engine::archive::owner::Name;
 use crate::engine::clean::sanitize::{Clean, Sanitizer, sanitize};
 use crate::engine::gather::collect::{Event, collect};
 use crate::engine::gather::plan::{BackupPlan, plan};
@@ -58,6 +59,17 @@ pub struct BackupOrder {
     pub sanitizer: Arc<Sanitizer>,
     /// Name of the cluster.
     pub cluster: String,
+    /// Why it runs now.
+    pub occasion: Occasion,
+}
+
+/// Why a policy is carried out now, and as whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occasion {
+    /// When the run was due; absent for a run on request. Of all runs for one due time, one makes a snapshot.
+    pub due: Option<Timestamp>,
+    /// What is done where another cluster has the name.
+    pub name: Name,
 }
 
 /// Decides what a backup would collect. Asks for nothing but discovery.
@@ -103,10 +115,15 @@ async fn backup_untimed(
     let server = reader.server().await.map_err(Error::Server)?;
     let plan = plan_backup(order, reader).await?;
     let run = Run {
-        snapshot: SnapshotId::new(&order.policy.name, started, &clock.letters()),
+        snapshot: match order.occasion.due {
+            Some(due) => SnapshotId::due(&order.policy.name, due, &server.uid),
+            None => SnapshotId::new(&order.policy.name, started, &clock.letters()),
+        },
         policy: order.policy.clone(),
         cluster: ClusterRef { name: order.cluster.clone(), uid: server.uid, version: server.version },
         started,
+        name: order.occasion.name,
+        attempt: order.occasion.due.map(|_| clock.letters()),
     };
     let mut drafts = begin(targets, &run).await;
     let mut hooks = around.before().await;

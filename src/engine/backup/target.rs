@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::domain::identity::{ClusterRef, PolicyRef, SnapshotId};
 use crate::domain::object::ObjectKey;
 use crate::domain::report::{BackupReport, LocationReport, Outcome};
+use crate::engine::archive::owner::{self, Name};
 use crate::engine::archive::store::{self, ArchiveDraft};
 use crate::engine::clean::sanitize::Clean;
 use crate::engine::mirror::update::{self, MirrorDraft};
@@ -25,6 +26,10 @@ pub struct Run {
     pub cluster: ClusterRef,
     /// When the run started.
     pub started: Timestamp,
+    /// Letters that tell this attempt from others at the same snapshot; absent where there can be no others.
+    pub attempt: Option<String>,
+    /// What is done where another cluster has the name.
+    pub name: Name,
 }
 
 /// A location and how to write to it.
@@ -75,20 +80,9 @@ impl Draft {
     /// Opens the location; a failure is kept for the report.
     pub async fn begin(target: Target, run: &Run) -> Self {
         let (location, kind, state) = match target {
-            Target::Archive { location, to } => {
-                let draft = store::begin(to, &run.cluster.name, &run.snapshot).await;
-                (
-                    location,
-                    Kind::Archive,
-                    draft.map(|draft| State::Archive(Box::new(draft))).map_err(|e| chain(&e)),
-                )
-            }
+            Target::Archive { location, to } => (location, Kind::Archive, archive(to, run).await),
             Target::Unusable { location, reason } => (location, Kind::Archive, Err(reason)),
-            Target::Mirror { location, to } => {
-                let draft = update::begin(*to, &run.cluster.name, &run.policy.name, run.started).await;
-                let draft = draft.map(|draft| State::Mirror(Box::new(draft)));
-                (location, Kind::Mirror, draft.map_err(|e| chain(&e)))
-            }
+            Target::Mirror { location, to } => (location, Kind::Mirror, mirror(*to, run).await),
         };
         Self { location, kind, state, lost: Vec::new() }
     }
@@ -168,6 +162,27 @@ fn stored(record: &crate::domain::snapshot::SnapshotRecord) -> (String, u64) {
     let parts = record.parts.len();
     let plural = if parts == 1 { "" } else { "s" };
     (format!("snapshot {} in {parts} part{plural}", record.id), files.map(|file| file.bytes).sum())
+}
+
+async fn archive(to: store::Destination, run: &Run) -> Result<State, String> {
+    let claimed = owner::claim(to.bucket.as_ref(), &run.cluster, run.name, run.started).await;
+    claimed.map_err(|e| chain(&e))?;
+    let draft = store::begin(to, &run.cluster.name, (&run.snapshot, run.attempt.as_deref())).await;
+    draft.map(|draft| State::Archive(Box::new(draft))).map_err(|e| chain(&e))
+}
+
+/// A mirror's folder belongs to the cluster that wrote it, until another one takes its name over.
+async fn mirror(to: update::Destination, run: &Run) -> Result<State, String> {
+    let draft = update::begin(to, &run.cluster.name, &run.policy.name, run.started).await;
+    let draft = draft.map_err(|e| chain(&e))?;
+    let owner = draft.owner();
+    if owner.is_empty() || owner == run.cluster.uid || run.name == Name::TakeOver {
+        return Ok(State::Mirror(Box::new(draft)));
+    }
+    Err(format!(
+        "cannot back up as cluster {}: the mirror's folder is that of another cluster of this name, with the uid {owner}",
+        run.cluster.name
+    ))
 }
 
 /// An error and its causes in one line.

@@ -17,7 +17,7 @@ use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
 use crate::domain::retention::Retention;
 use crate::domain::snapshot::SnapshotRecord;
-use crate::engine::archive::layout::{self, Listing, RECORD};
+use crate::engine::archive::layout::{self, Listing, RECORD, Unfinished};
 use crate::ports::bucket::{self, Bucket};
 
 /// How long files without a record are left alone: their run may still be at work.
@@ -80,10 +80,19 @@ pub enum Error {
 
 /// Plans what to delete. `rules` holds the policies by name; snapshots of other policies are kept.
 ///
+/// Snapshots of other clusters than `uid` are kept, whatever their name; with `None` all are of one.
+///
 /// Never fails, deletes nothing. The listing must be whole: [`layout::list`] gives an error rather than a part of it.
-pub fn plan(listing: &Listing, rules: &BTreeMap<String, Rule>, grace: Duration, now: Timestamp) -> PrunePlan {
+pub fn plan(
+    listing: &Listing,
+    (rules, grace): (&BTreeMap<String, Rule>, Duration),
+    uid: Option<&str>,
+    now: Timestamp,
+) -> PrunePlan {
     let mut groups: BTreeMap<(&str, &str), Vec<SnapshotRecord>> = BTreeMap::new();
-    for record in &listing.records {
+    let (ours, earlier): (Vec<_>, Vec<_>) =
+        listing.records.iter().partition(|record| uid.is_none_or(|uid| uid == record.cluster.uid));
+    for record in ours {
         let group = (record.cluster.name.as_str(), record.policy.name.as_str());
         groups.entry(group).or_default().push(record.clone());
     }
@@ -94,11 +103,12 @@ pub fn plan(listing: &Listing, rules: &BTreeMap<String, Rule>, grace: Duration, 
             None => records.iter().rev().map(of_no_policy).collect(),
         });
     }
+    let kept = |record: &&SnapshotRecord| Verdict { kept: vec![Reason::Earlier], ..unjudged(record) };
+    plan.verdicts.extend(earlier.iter().rev().map(kept));
     let dropped = plan.verdicts.iter().filter(|verdict| verdict.kept.is_empty());
     plan.snapshots = dropped.filter_map(|v| deletion(listing, &v.cluster, v.snapshot.as_str())).collect();
     for folder in &listing.unfinished {
-        let started = SnapshotId::parse(&folder.id).and_then(|id| id.started());
-        match started.map(|started| now.duration_since(started)) {
+        match last_sign(listing, folder).map(|started| now.duration_since(started)) {
             Some(age) if !age.is_negative() && age.unsigned_abs() >= grace.as_std() => {
                 plan.leftovers.extend(deletion(listing, &folder.cluster, &folder.id));
             }
@@ -115,6 +125,14 @@ pub fn plan(listing: &Listing, rules: &BTreeMap<String, Rule>, grace: Duration, 
     let unreadable = listing.unreadable.iter();
     plan.notes.extend(unreadable.map(|u| format!("{} is left alone: {}", u.id, u.reason)));
     plan
+}
+
+/// When a run without a record was heard of last: its newest file, else the time in its name. `None` for what is no run.
+fn last_sign(listing: &Listing, folder: &Unfinished) -> Option<Timestamp> {
+    let named = SnapshotId::parse(&folder.id).and_then(|id| id.started())?;
+    let files = listing.files.get(&format!("clusters/{}/snapshots/{}", folder.cluster, folder.id));
+    let written = files.into_iter().flatten().filter_map(|file| file.modified).max();
+    Some(written.map_or(named, |written| written.max(named)))
 }
 
 fn of_no_policy(record: &SnapshotRecord) -> Verdict {

@@ -40,6 +40,8 @@ pub enum Reason {
     NoRules,
     /// The policy repository has no policy of this name, so nothing is known of its retention.
     NoPolicy,
+    /// Another cluster of this name made it, before this one took the name over.
+    Earlier,
     /// It is the newest Complete one.
     Newest,
     /// It is the newest one, and there is no Complete one.
@@ -74,6 +76,7 @@ impl fmt::Display for Reason {
         match self {
             Self::NoRules => f.write_str("the policy has no retention rules"),
             Self::NoPolicy => f.write_str("the policy is not in the policy repository"),
+            Self::Earlier => f.write_str("made by an earlier cluster of this name"),
             Self::Newest => f.write_str("newest Complete"),
             Self::OnlyHope => f.write_str("newest, and none is Complete"),
             Self::Future => f.write_str("from the future"),

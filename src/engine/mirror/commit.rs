@@ -54,6 +54,12 @@ impl Writing {
 
     /// Commits on a tip what differs there.
     pub fn commit(&self, tip: &Tip) -> Result<Built, Error> {
+        let Facts { report, policy, .. } = &self.facts;
+        let last = tip.state.policies.get(policy).map(|written| &written.last);
+        if last.is_some_and(|last| last.snapshot == report.snapshot && last.finished != report.finished) {
+            let notes = vec!["another process has committed this very run".to_owned()];
+            return Ok(Built { commit: None, count: Count::default(), notes });
+        }
         let Changes { edits, state, count, mut notes } = changes(&self.facts, tip);
         let mut edits: Edits =
             edits.into_iter().map(|(path, blob)| (tip.folder.clone() + &path, blob)).collect();

@@ -135,6 +135,11 @@ pub async fn begin(
 }
 
 impl MirrorDraft {
+    /// Uid of the cluster that wrote the folder last; empty where none did.
+    pub fn owner(&self) -> &str {
+        &self.tip.state.cluster_uid
+    }
+
     /// Stores the objects of a batch that are new or different.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub(crate) async fn store(
     report: &BackupReport,
     batches: Vec<Clean>,
 ) -> Result<SnapshotRecord, Error> {
-    let mut draft = begin(to, "prod", &report.snapshot).await?;
+    let mut draft = begin(to, "prod", (&report.snapshot, None)).await?;
     for batch in batches {
         assert_eq!(draft.put(Arc::new(batch)).await?, []);
     }
@@ -277,7 +277,7 @@ async fn an_object_that_comes_twice_is_stored_once() {
 async fn an_object_above_the_limit_is_named_and_left_out() {
     let stage = Stage::new();
     let id = SnapshotId::new("shop", TIME.parse().unwrap(), "kwpa");
-    let mut draft = begin(stage.to(), "prod", &id).await.unwrap();
+    let mut draft = begin(stage.to(), "prod", (&id, None)).await.unwrap();
     let large = " ".repeat(usize::try_from(OBJECT_BYTES).unwrap());
     let left = draft.put(Arc::new(config_maps(&["huge"], &large))).await.unwrap();
     assert_eq!(left.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ConfigMap shop/huge"]);
@@ -331,7 +331,7 @@ async fn a_dropped_draft_leaves_no_snapshot() {
     let mut to = stage.to();
     to.part_bytes = 1;
     let id = SnapshotId::new("shop", TIME.parse().unwrap(), "kwpa");
-    let mut draft = begin(to, "prod", &id).await.unwrap();
+    let mut draft = begin(to, "prod", (&id, None)).await.unwrap();
     draft.put(Arc::new(config_maps(&["a", "b"], &noise(300_000, 3)))).await.unwrap();
     drop(draft);
     let listing = layout::list(stage.bucket.as_ref(), None).await.unwrap();
@@ -345,17 +345,17 @@ async fn what_is_wrong_with_the_place_is_said_before_anything_is_written() {
     for marker in ["{\"format\":2}", "{\"format\":0}", "{}", "<html>", ""] {
         let stage = Stage::new();
         stage.bucket.put(MARKER, Some(marker.into()));
-        let error = begin(stage.to(), "prod", &id).await.err().unwrap();
+        let error = begin(stage.to(), "prod", (&id, None)).await.err().unwrap();
         lines.push(format!("{marker}: {}", std::error::Error::source(&error).unwrap()));
         assert_eq!(stage.bucket.creates(), 0);
     }
     for cluster in ["", "a/b", "..", "prod eu", "arn:aws:eks:prod"] {
-        let error = begin(Stage::new().to(), cluster, &id).await.err().unwrap();
+        let error = begin(Stage::new().to(), cluster, (&id, None)).await.err().unwrap();
         lines.push(std::error::Error::source(&error).unwrap().to_string());
     }
     let mut to = Stage::new().to();
     to.access = AccessMode::ReadOnly;
-    lines.push(begin(to, "prod", &id).await.err().unwrap().to_string());
+    lines.push(begin(to, "prod", (&id, None)).await.err().unwrap().to_string());
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"format":2}: backstay.json in memory has format 2, this version of Backstay reads format 1 at most
     {"format":0}: cannot understand backstay.json in memory: its format number is unknown
@@ -369,4 +369,24 @@ async fn what_is_wrong_with_the_place_is_said_before_anything_is_written() {
     "arn:aws:eks:prod" cannot name a cluster in an archive: use letters, digits, `.`, `_` and `-`
     cannot back up to memory: its accessMode is ReadOnly
     "#);
+}
+
+#[tokio::test]
+async fn of_two_attempts_at_one_snapshot_one_makes_it() {
+    let stage = Stage::new();
+    let report = report(TIME, Outcome::Complete, &[]);
+    let mut drafts = Vec::new();
+    for attempt in ["aaaa", "bbbb"] {
+        let mut draft = begin(stage.to(), "prod", (&report.snapshot, Some(attempt))).await.unwrap();
+        draft.put(Arc::new(config_maps(&["web"], "1"))).await.unwrap();
+        drafts.push(draft);
+    }
+    let second = drafts.pop().unwrap().finish(&report).await.unwrap();
+    let parts: Vec<&str> = second.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(parts, ["objects-0001-bbbb.tar.zst.age"]);
+    assert_eq!(second.index.name, "index-bbbb.json.zst.age");
+    let first = drafts.pop().unwrap().finish(&report).await.unwrap_err();
+    assert!(matches!(&first, Error::Taken { key, .. } if key.ends_with(RECORD)), "{first}");
+    let found = layout::list(stage.bucket.as_ref(), Some("prod")).await.unwrap();
+    assert_eq!(found.records, [second]);
 }

@@ -35,6 +35,7 @@ async fn saved(world: &World, select: &str) -> State {
         }),
         catalog,
         cluster: "prod".into(),
+        occasion: crate::engine::backup::flow::Occasion::default(),
     };
     let targets = vec![Target::Archive { location: "archive".into(), to: stage.to() }];
     let report = backup(&order, targets, (&world.cluster, &Nothing), &*world.clock).await.unwrap();

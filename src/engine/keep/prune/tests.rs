@@ -32,7 +32,7 @@ async fn stage() -> Stage {
 
 async fn planned(stage: &Stage, rules: &BTreeMap<String, Rule>) -> PrunePlan {
     let listing = layout::list(stage.bucket.as_ref(), None).await.unwrap();
-    plan(&listing, rules, GRACE, NOW.parse().unwrap())
+    plan(&listing, (rules, GRACE), None, NOW.parse().unwrap())
 }
 
 fn show(plan: &PrunePlan) -> String {
@@ -153,4 +153,33 @@ async fn a_run_that_ends_after_all_keeps_its_files() {
     let report = prune(&plan, AccessMode::ReadWrite, stage.bucket.as_ref()).await.unwrap();
     assert_eq!(report.failed[0].1, "it has a record by now");
     assert!(stage.bucket.keys().contains(&key.to_owned()));
+}
+
+#[tokio::test]
+async fn snapshots_of_an_earlier_cluster_of_the_name_are_kept_and_count_for_nothing() {
+    let stage = stage().await;
+    let mut listing = layout::list(stage.bucket.as_ref(), None).await.unwrap();
+    for record in &mut listing.records[..2] {
+        record.cluster.uid = "earlier".into();
+    }
+    let ours = listing.records[2].cluster.uid.clone();
+    let plan = plan(&listing, (&rules(1), GRACE), Some(&ours), NOW.parse().unwrap());
+    assert_eq!(plan.snapshots, []);
+    let earlier = plan.verdicts.iter().filter(|verdict| verdict.kept == [Reason::Earlier]);
+    assert_eq!(earlier.count(), 2);
+}
+
+#[tokio::test]
+async fn a_late_run_is_as_old_as_its_newest_file_not_as_its_name() {
+    let stage = Stage::new();
+    let key = "clusters/prod/snapshots/shop-20261101t063000z-aaaa/objects-0001-kwpa.tar.zst.age";
+    stage.bucket.put(key, Some(b"x".to_vec()));
+    let mut listing = layout::list(stage.bucket.as_ref(), None).await.unwrap();
+    let leftovers =
+        |listing: &Listing| plan(listing, (&rules(1), GRACE), None, NOW.parse().unwrap()).leftovers.len();
+    assert_eq!(leftovers(&listing), 1);
+    for file in listing.files.values_mut().flatten() {
+        file.modified = Some("2026-11-24T23:00:00Z".parse().unwrap());
+    }
+    assert_eq!(leftovers(&listing), 0);
 }

@@ -319,3 +319,15 @@ fn losers_of_a_race_wait_longer_and_not_equally_long() {
     assert!((25..=50).contains(&millis(0, "abcd")) && (1_500..=3_000).contains(&millis(11, "zzzz")));
     assert_ne!(millis(5, "abcd"), millis(5, "abce"));
 }
+
+#[tokio::test]
+async fn a_run_that_another_process_has_committed_is_not_committed_again() {
+    let harbour = harbour();
+    let first = report("nightly", &listed());
+    harbour.backup_with(ALL, &first).await;
+    let before = harbour.tree().await.files("").unwrap();
+    let later = BackupReport { finished: first.finished + jiff::Span::new().seconds(9), ..first };
+    let result = harbour.backup_with(&["ConfigMap shop/web a=2"], &later).await;
+    assert_eq!((result.commit, result.notes.len()), (None, 1));
+    assert_eq!(harbour.tree().await.files("").unwrap(), before);
+}
