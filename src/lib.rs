@@ -333,6 +333,8 @@ pub mod work {
 /// FLOOR 5: when to act.
 pub mod reconcile {
     pub mod due; // when a policy runs
+    pub mod resource; // a custom resource as it was read
+    pub mod merge; // one policy of two sources
 }
 
 /// FLOOR 6: what a person types and reads.

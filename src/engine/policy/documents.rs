@@ -57,6 +57,11 @@ impl Found {
         Problem::field(&self.file, (place.line, place.column), error)
     }
 
+    /// Whether some of it was encrypted.
+    pub fn is_sealed(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     /// Where the document begins, as `file:line`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.node.place().line)
@@ -75,6 +80,27 @@ pub fn documents(repository: &Repository, identities: &Identities) -> Documents 
 }
 
 impl Documents {
+    /// Leaves out documents of these kinds and names, and says which there were.
+    pub fn leave_out(&mut self, names: &BTreeSet<(&str, &str)>) -> Vec<(&'static str, String)> {
+        let mut left_out = Vec::new();
+        self.found.retain(|found| {
+            let name = found.tree["metadata"]["name"].as_str().unwrap_or_default();
+            let stays = !names.contains(&(found.kind, name));
+            if !stays {
+                left_out.push((found.kind, name.to_owned()));
+            }
+            stays
+        });
+        left_out
+    }
+
+    /// Adds the documents of another place.
+    pub fn join(&mut self, others: Self) {
+        self.found.extend(others.found);
+        self.problems.extend(others.problems);
+        self.notes.extend(others.notes);
+    }
+
     fn file(&mut self, file: &SourceFile, identities: &Identities) -> Result<(), Problem> {
         let path = &file.path;
         let text = text(file)?;

@@ -2,14 +2,14 @@
 //!
 //! In: `Repository`, identities · Out: `Loaded` · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 
 use super::check::{Part, mend, misfits};
 use super::documents::{Found, documents};
-use super::repository::Repository;
+use super::repository::{Repository, SourceFile};
 use crate::domain::document::{Document, PolicySet};
 use crate::domain::field::{FieldError, closest};
 use crate::domain::hook::HookWhen;
@@ -32,6 +32,19 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// How many files were read.
     pub files: usize,
+    /// Kinds and names of documents that were encrypted.
+    pub sealed: Vec<(&'static str, String)>,
+    /// Kinds and names of documents that others stand in for.
+    pub shadowed: Vec<(&'static str, String)>,
+}
+
+/// Documents that come from elsewhere than the repository.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// Each as a file of its own.
+    pub files: &'a [SourceFile],
+    /// Kinds and names of documents of the repository that they stand in for.
+    pub instead: &'a BTreeSet<(&'a str, &'a str)>,
 }
 
 /// Everything that is wrong with a policy repository, sorted by place.
@@ -53,7 +66,23 @@ impl fmt::Display for Invalid {
 /// # Errors
 /// All problems of all files at once; no part of the repository is used then.
 pub fn load(repository: &Repository, identities: &Identities) -> Result<Loaded, Invalid> {
-    let read = documents(repository, identities);
+    let nothing = Beside { files: &[], instead: &BTreeSet::new() };
+    load_beside(repository, &nothing, identities)
+}
+
+/// Reads and checks every document of a repository and those beside it, as one.
+///
+/// # Errors
+/// All problems at once, also those of documents beside it; each names its file.
+pub fn load_beside(
+    repository: &Repository,
+    beside: &Beside<'_>,
+    identities: &Identities,
+) -> Result<Loaded, Invalid> {
+    let mut read = documents(repository, identities);
+    let shadowed = read.leave_out(beside.instead);
+    let others = Repository { files: beside.files.to_vec(), place: String::new(), revision: None };
+    read.join(documents(&others, &Identities::default()));
     let mut desk = Desk { problems: read.problems, ..Desk::default() };
     desk.set.revision.clone_from(&repository.revision);
     for found in &read.found {
@@ -67,7 +96,9 @@ pub fn load(repository: &Repository, identities: &Identities) -> Result<Loaded, 
     problems.sort();
     problems.dedup();
     if problems.is_empty() {
-        Ok(Loaded { set, notes: read.notes, files: repository.files.len() })
+        let sealed = read.found.iter().filter(|found| found.is_sealed());
+        let sealed = sealed.filter_map(|found| Some((found.kind, name_in(found)?.to_owned()))).collect();
+        Ok(Loaded { set, notes: read.notes, files: repository.files.len(), sealed, shadowed })
     } else {
         Err(Invalid { problems })
     }
