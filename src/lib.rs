@@ -335,6 +335,26 @@ pub mod reconcile {
     pub mod due; // when a policy runs
     pub mod resource; // a custom resource as it was read
     pub mod merge; // one policy of two sources
+    pub mod lease; // which replica leads
+    pub mod event; // what is to be done, and what came of it
+    pub mod desk; // what a replica knows
+    pub mod next; // what is to be done now
+    pub mod ended; // how runs and restores ended
+    pub mod hear; // takes in what happened
+    pub mod claims; // what conditions say
+    pub mod tell; // what is written of it
+    pub mod empty; // whether a cluster is empty
+    pub mod resources; // the door to custom resources
+    pub mod act; // carries an action out
+    pub mod metrics; // numbers for Prometheus
+    pub mod board; // what the pages show
+    pub mod run; // the loop
+}
+
+/// FLOOR 5: what a replica shows of itself.
+pub mod web {
+    pub mod signature; // who sends a webhook
+    pub mod server; // metrics, health, webhooks
 }
 
 /// FLOOR 6: what a person types and reads.
@@ -343,6 +363,7 @@ pub mod cli {
     pub mod drill_args; // after `drill`
     pub mod migrate_args; // after `migrate`
     pub mod hooks_args; // after `hooks`
+    pub mod run_args; // after `run`
     pub mod args; // and else
     pub mod print; // text, JSON, YAML
     pub mod show_hooks; // the forms for people of hooks
@@ -353,6 +374,7 @@ pub mod cli {
     pub mod keys; // backstay keys
     pub mod init; // backstay init
     pub mod hooks; // backstay hooks
+    pub mod run; // backstay run
     pub mod backup; // backstay plan, backup
     pub mod snapshots; // backstay snapshots, show
     pub mod verify; // backstay verify

@@ -12,6 +12,13 @@ pub fn this() -> Worker {
     Worker { machine: machine(), process, since: since(process).unwrap_or_default() }
 }
 
+/// The name of the machine.
+pub fn name() -> String {
+    let read = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = read.trim();
+    if name.is_empty() { "backstay".to_owned() } else { name.to_owned() }
+}
+
 /// Whether a process is known to be gone: it was on this machine, and is not there any more.
 ///
 /// `false` where that cannot be known.

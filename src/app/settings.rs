@@ -12,6 +12,8 @@ use etcetera::BaseStrategy;
 pub struct Settings {
     /// Policy repository: a folder or a URL.
     pub policy_repo: String,
+    /// Whether somebody said where the policy repository is.
+    pub has_policy_repo: bool,
     /// Branch, tag or commit of the policy repository.
     pub policy_ref: Option<String>,
     /// Name of the cluster; absent: the context's name.

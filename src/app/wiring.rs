@@ -168,10 +168,10 @@ impl App {
         Address::parse(place).map_or_else(|_| place.clone(), |address| address.shown().to_owned())
     }
 
-    /// The policy repository at its reference; only for URLs.
-    pub async fn policy_tree(&self) -> Result<Box<dyn Tree>, Error> {
-        let reference = match &self.settings.policy_ref {
-            Some(name) => Reference::Any(name.clone()),
+    /// The policy repository at a branch, tag or commit, or its default branch; only for URLs.
+    pub async fn policy_tree(&self, reference: Option<&str>) -> Result<Box<dyn Tree>, Error> {
+        let reference = match reference {
+            Some(name) => Reference::Any(name.to_owned()),
             None => Reference::Default,
         };
         let remote = Remote { url: self.settings.policy_repo.clone(), reference, ca_cert: None };

@@ -10,6 +10,7 @@ use super::drill_args::DrillArgs;
 use super::hooks_args::HooksCommand;
 use super::migrate_args::MigrateCommand;
 use super::restore_args::RestoreCommand;
+use super::run_args::RunArgs;
 
 /// GitOps-native backup and restore for Kubernetes.
 ///
@@ -29,9 +30,9 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Policy repository: a folder or a Git URL (file, https, ssh)
-    #[arg(long, global = true, env = "BACKSTAY_POLICY_REPO", default_value = ".", value_name = "PATH|URL")]
-    pub policy_repo: String,
+    /// Policy repository: a folder or a Git URL (file, https, ssh); default: the current folder
+    #[arg(long, global = true, env = "BACKSTAY_POLICY_REPO", value_name = "PATH|URL")]
+    pub policy_repo: Option<String>,
     /// Branch, tag or commit of the policy repository; default: its default branch
     #[arg(long, global = true, env = "BACKSTAY_POLICY_REF", value_name = "REF")]
     pub policy_ref: Option<String>,
@@ -63,15 +64,9 @@ pub struct Global {
     /// Prints results and errors only
     #[arg(long, short = 'q', global = true)]
     pub quiet: bool,
-    /// Log filter, such as `info` or `backstay=debug`; logs go to standard error
-    #[arg(
-        long,
-        global = true,
-        env = "BACKSTAY_LOG",
-        default_value = "warn,kube_client=off",
-        value_name = "FILTER"
-    )]
-    pub log: String,
+    /// Log filter, such as `info` or `backstay=debug`; logs go to standard error. Default: `info` for `run`, else `warn`
+    #[arg(long, global = true, env = "BACKSTAY_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// Form of the log lines
     #[arg(long, global = true, env = "BACKSTAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -104,6 +99,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Writes a policy repository to start from, and an age key
     Init(InitArgs),
+    /// Works in a cluster: takes policy from Git and custom resources, backs up when it is due, restores what is asked for
+    Run(RunArgs),
     /// Checks a policy repository and names every error at once
     Validate,
     /// Shows what a backup would collect and why the rest stays out

@@ -22,13 +22,13 @@ use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::{
     backup, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
-    restore_runs, resume, schema, snapshots, validate, verify,
+    restore_runs, resume, run as run_in_cluster, schema, snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let printer = Printer { format: cli.global.output, quiet: cli.global.quiet };
-    let ended = start_logs(&cli.global).and_then(|()| runtime()).and_then(|runtime| {
+    let ended = start_logs(&cli).and_then(|()| runtime()).and_then(|runtime| {
         let ended = runtime.block_on(interruptible(cli));
         runtime.shutdown_background();
         ended
@@ -56,9 +56,15 @@ const LIBRARIES: [&str; 8] =
     ["kube_client", "kube", "tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2"];
 
 /// Logs go to standard error, so that results can be piped.
-fn start_logs(global: &Global) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&global.log)
-        .map_err(|e| Failure::usage(format!("cannot use the log filter {:?}: {e}", global.log)))?;
+fn start_logs(cli: &Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    let usual = match cli.command {
+        Command::Run(_) => "info,kube_client=off",
+        _ => "warn,kube_client=off",
+    };
+    let log = global.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(log)
+        .map_err(|e| Failure::usage(format!("cannot use the log filter {log:?}: {e}")))?;
     // Libraries log addresses and messages as they are, with the arguments of commands and what they print.
     let filter = LIBRARIES.iter().fold(filter, |filter, name| match format!("{name}=info").parse() {
         Ok(directive) => filter.add_directive(directive),
@@ -79,6 +85,8 @@ const DRILL_GRACE: Duration = Duration::from_mins(6);
 
 /// How long the hooks after a backup may take once it is asked to stop.
 const HOOKS_GRACE: Duration = Duration::from_mins(2);
+/// How long the reconciler may take: it lets runs finish, and then ends them.
+const RUN_GRACE: Duration = Duration::from_secs(110);
 const HOOKS_OWED: &str =
     "hooks after the run are still owed: `backstay hooks resume`, or the next backup, runs them";
 
@@ -91,6 +99,7 @@ async fn interruptible(cli: Cli) -> Result<Done, Failure> {
     let ending = match cli.command {
         Command::Restore(RestoreCommand::Apply(_)) => Some((GRACE, AGAIN_AND_RESUME)),
         Command::Backup(_) | Command::Hooks(_) => Some((HOOKS_GRACE, HOOKS_OWED)),
+        Command::Run(_) => Some((RUN_GRACE, "runs that were at work go on when another replica leads")),
         Command::Drill(_) => Some((DRILL_GRACE, "delete what is left with `backstay drill --clean`")),
         _ => None,
     };
@@ -123,6 +132,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
     match cli.command {
         Command::Demo(args) => demo::demo(&args).await,
         Command::Init(args) => init::init(&app, &args),
+        Command::Run(args) => run_in_cluster::run(app, &args, stop).await,
         Command::Validate => validate::validate(&app).await,
         Command::Plan(args) => backup::plan(&app, &args).await,
         Command::Backup(args) => backup::backup(&app, &args, stop).await,
@@ -154,7 +164,8 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
 fn settings(global: &Global) -> Settings {
     let (cache, state) = folders();
     Settings {
-        policy_repo: global.policy_repo.clone(),
+        policy_repo: global.policy_repo.clone().unwrap_or_else(|| ".".to_owned()),
+        has_policy_repo: global.policy_repo.is_some(),
         policy_ref: global.policy_ref.clone(),
         cluster_name: global.cluster_name.clone(),
         kubeconfig: global.kubeconfig.clone(),

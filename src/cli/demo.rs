@@ -119,6 +119,7 @@ fn command(typed: &str, done: &Done) -> Result<(), Failure> {
 fn settings(folder: &Path) -> Settings {
     Settings {
         policy_repo: folder.join("policy").display().to_string(),
+        has_policy_repo: true,
         policy_ref: None,
         cluster_name: Some("demo".into()),
         kubeconfig: None,

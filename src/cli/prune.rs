@@ -8,7 +8,7 @@ use crate::app::wiring::App;
 use crate::domain::location::AccessMode;
 use crate::engine::keep::prune::{Deletion, PrunePlan, PruneReport};
 use crate::work::failure::{Exit, Failure};
-use crate::work::keep::{Deed, prune_archive, rules};
+use crate::work::keep::{Deed, Pruned, prune_archive, rules};
 use crate::work::{archives, repository};
 
 use super::args::PruneArgs;
@@ -18,7 +18,7 @@ use super::print::{Show, bytes, count, table};
 /// The plan of each archive, and what was done about it.
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-pub struct Pruned(Vec<PrunedArchive>);
+pub struct PrunedArchives(Vec<PrunedArchive>);
 
 /// One archive.
 #[derive(serde::Serialize)]
@@ -30,7 +30,7 @@ struct PrunedArchive {
     report: Option<PruneReport>,
 }
 
-impl Show for Pruned {
+impl Show for PrunedArchives {
     fn show(&self, out: &mut dyn Write, quiet: bool) -> io::Result<()> {
         for archive in &self.0 {
             writeln!(out, "archive {}", archive.location)?;
@@ -97,10 +97,10 @@ pub async fn prune(app: &App, args: &PruneArgs) -> Result<Done, Failure> {
             }
         }
         let deed = if args.yes { Deed::Carry } else { Deed::Show };
-        let (plan, report) = prune_archive(app, (name, spec), &rules, deed).await?;
+        let Pruned { plan, report, records: _ } = prune_archive(app, (name, spec), &rules, &deed).await?;
         pruned.push(PrunedArchive { location: name.to_owned(), plan, report });
     }
     let failed = |archive: &PrunedArchive| archive.report.as_ref().is_some_and(|r| !r.failed.is_empty());
     let exit = if pruned.iter().any(failed) { Exit::Different } else { Exit::Fine };
-    Ok(Done::new(exit, Pruned(pruned)))
+    Ok(Done::new(exit, PrunedArchives(pruned)))
 }

@@ -105,9 +105,8 @@ fn attempt(
 fn in_force(loaded: Loaded, people: &BTreeSet<(&str, &str)>) -> InForce {
     let Loaded { set, sealed, shadowed, notes: _, files: _ } = loaded;
     let key = |(kind, name): (&'static str, String)| Key { kind, name };
-    let origin = |key: &Key| match people.contains(&(key.kind, key.name.as_str())) {
-        true => Origin::Resource,
-        false => Origin::Git,
+    let origin = |key: &Key| {
+        if people.contains(&(key.kind, key.name.as_str())) { Origin::Resource } else { Origin::Git }
     };
     let origins = keys(&set).into_iter().map(|key| (key.clone(), origin(&key))).collect();
     InForce {

@@ -5,23 +5,26 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::hook_report::HookReport;
-use crate::domain::identity::PolicyRef;
+use crate::domain::identity::{PolicyRef, SnapshotId};
 use crate::domain::ignore::MirrorFilter;
 use crate::domain::location::{AccessMode, LocationSpec};
 use crate::domain::policy::{BACKUP, PolicySpec};
 use crate::domain::report::BackupReport;
 use crate::domain::selection::Selection;
-use crate::engine::archive::part;
+use crate::domain::snapshot::SnapshotRecord;
+use crate::engine::archive::{layout, part};
 use crate::engine::backup::flow::{self, BackupOrder, Occasion};
 use crate::engine::backup::target::Target;
 use crate::engine::clean::sanitize::{Sanitizer, Wants};
 use crate::engine::hooks::around::{Around, Hooks};
 use crate::engine::reach::Silent;
 
+use super::archives;
 use super::choose;
 use super::debts::{held, pay_debts, remembered};
 use super::failure::Failure;
@@ -43,6 +46,28 @@ pub async fn carry_out(
     let order = order(app, set, (name, spec), occasion).await?;
     let targets = targets(app, set, spec).await?;
     Box::pin(around(app, (set, (name, spec)), (&order, targets), stop)).await
+}
+
+/// The snapshot of a due time at an archive of a policy, if another replica has made it there.
+///
+/// # Errors
+/// The archive cannot be asked.
+pub async fn made_before(
+    app: &App,
+    set: &PolicySet,
+    (policy, location): (&str, &str),
+    due: Timestamp,
+) -> Result<Option<SnapshotRecord>, Failure> {
+    let (name, spec) = choose::archive(set, Some(location))?;
+    let bucket = archives::bucket(app, name, spec).await?;
+    let cluster = app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let server = cluster.reader.server().await.map_err(|e| Failure::failed(&e))?;
+    let id = SnapshotId::due(policy, due, &server.uid);
+    match layout::record(bucket.as_ref(), &cluster.name, &id).await {
+        Ok(record) => Ok(Some(record)),
+        Err(layout::Error::NoSnapshot { .. }) => Ok(None),
+        Err(error) => Err(Failure::failed(&error)),
+    }
 }
 
 /// The backup between its hooks, after whatever earlier runs owe.

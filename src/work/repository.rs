@@ -36,19 +36,31 @@ pub fn catalog(set: &PolicySet) -> Result<Catalog, Failure> {
     })
 }
 
-async fn open(app: &App) -> Result<Repository, Failure> {
+/// The files of the policy repository.
+///
+/// # Errors
+/// It cannot be reached or read.
+pub async fn open(app: &App) -> Result<Repository, Failure> {
+    open_at(app, app.settings.policy_ref.as_deref()).await
+}
+
+/// The files of the policy repository at a branch, tag or commit.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_at(app: &App, reference: Option<&str>) -> Result<Repository, Failure> {
     let place = app.settings.policy_repo.clone();
     let unreadable =
         |e: repository::Error| Failure::misused(&e).hint("name a folder or a Git URL: --policy-repo");
     if let Some(folder) = folder(&place) {
-        if app.settings.policy_ref.is_some() && !folder.join("HEAD").exists() {
+        if reference.is_some() && !folder.join("HEAD").exists() {
             return Err(Failure::usage("--policy-ref needs a Git URL").hint(format!("write file://{place}")));
         }
         if !folder.join("HEAD").exists() {
             return repository::folder(&folder).map_err(unreadable);
         }
     }
-    let tree = app.policy_tree().await.map_err(|e| Failure::of(&e))?;
+    let tree = app.policy_tree(reference).await.map_err(|e| Failure::of(&e))?;
     repository::commit(tree.as_ref(), "", &app.policy_place()).map_err(unreadable)
 }
 

@@ -1,0 +1,89 @@
+//! `run`: reconciles in a cluster until it is asked to stop.
+//!
+//! In: options · Out: nothing but what it did · Touches: through `App`, the network
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::app::process;
+use crate::app::wiring::App;
+use crate::domain::object::Json;
+use crate::domain::repository_view::RepositorySpec;
+use crate::reconcile::board::Board;
+use crate::reconcile::desk::Settings;
+use crate::reconcile::run::{Lines, run as reconcile};
+use crate::web::server::{Pages, listen, serve};
+use crate::work::failure::Failure;
+use crate::work::stop::Stop;
+
+use super::done::{Done, Text};
+use super::run_args::{PolicySource, RunArgs};
+
+/// Reconciles until it is asked to stop.
+pub async fn run(app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure> {
+    let settings = settings(&app, args).await?;
+    let secret = secret(args)?;
+    let listener = listen(args.listen).await.map_err(|error| {
+        Failure::failed(&error).hint(format!("another address than {} is set with --listen", args.listen))
+    })?;
+    let app = Arc::new(app);
+    let board = Arc::new(Board::default());
+    let (knock, knocks) = mpsc::channel(1);
+    let pages = Pages { board: board.clone(), clock: app.clock.clone(), secret, knock: knock.clone() };
+    let server = tokio::spawn(serve(listener, pages));
+    tracing::info!(replica = settings.replica, cluster = settings.cluster, listen = %args.listen, "at work");
+    let repository = settings.git.then(|| view(&app, args));
+    let lines = Lines { board, knocks, stop: stop.clone(), repository };
+    let ended = reconcile(app, settings, lines).await;
+    // The sender lives as long as the loop, which would otherwise hear that nobody can knock any more.
+    drop(knock);
+    server.abort();
+    ended.map(|()| Done::fine(Text(String::new())))
+}
+
+async fn settings(app: &App, args: &RunArgs) -> Result<Settings, Failure> {
+    let given = app.settings.has_policy_repo;
+    let source =
+        args.policy_source.unwrap_or(if given { PolicySource::Both } else { PolicySource::Resources });
+    if source != PolicySource::Resources && !given {
+        return Err(Failure::usage("there is no policy repository to take policy from")
+            .hint("name it: --policy-repo URL, or say --policy-source resources"));
+    }
+    let unknown = |e| Failure::of(&e).hint("say how the cluster is called in archives: --cluster-name NAME");
+    Ok(Settings {
+        replica: args.identity_of_replica.clone().unwrap_or_else(process::name),
+        git: source != PolicySource::Resources,
+        resources: source != PolicySource::Git,
+        interval: args.interval.as_std().max(std::time::Duration::from_secs(1)),
+        restores: args.restore,
+        runs: usize::from(args.max_runs),
+        cluster: app.cluster_name().await.map_err(unknown)?,
+    })
+}
+
+fn secret(args: &RunArgs) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let Some(file) = &args.webhook_secret else { return Ok(None) };
+    let text = fs::read(file).map(Zeroizing::new);
+    let text = text.map_err(|error| {
+        Failure::failed(&error).hint(format!("--webhook-secret {} must be a readable file", file.display()))
+    })?;
+    let end = text.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    if end == 0 {
+        return Err(Failure::usage(format!("{} is empty: anybody could knock", file.display())));
+    }
+    Ok(Some(Zeroizing::new(text[..end].to_vec())))
+}
+
+fn view(app: &App, args: &RunArgs) -> Json {
+    json!(RepositorySpec {
+        url: app.policy_place(),
+        reference: app.settings.policy_ref.clone(),
+        path: String::new(),
+        interval: args.interval.to_string(),
+        verify: false,
+    })
+}

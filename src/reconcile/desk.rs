@@ -1,0 +1,319 @@
+//! What a replica knows: policy in force, runs at work, what it has seen and what it has written.
+//!
+//! In: settings · Out: `Desk` · Touches: nothing
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::due::{Memory, Timing};
+use super::merge::{InForce, keys};
+use super::resource::{Key, Resource};
+use crate::domain::object::Json;
+use crate::domain::snapshot::SnapshotRecord;
+use crate::domain::status::{LocationStatus, PolicyStatus, RestoreStatus};
+use crate::engine::policy::repository::Repository;
+
+/// How the process was told to work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of this replica in the Lease.
+    pub replica: String,
+    /// Whether there is a policy repository.
+    pub git: bool,
+    /// Whether custom resources that people write are policy.
+    pub resources: bool,
+    /// How often the policy repository is fetched.
+    pub interval: Duration,
+    /// Whether requests may be carried out.
+    pub restores: bool,
+    /// Runs at the same time, at most.
+    pub runs: usize,
+    /// Name of the cluster.
+    pub cluster: String,
+}
+
+/// How often custom resources are listed.
+pub const LIST: Duration = Duration::from_secs(5);
+/// How often an archive is listed and pruned, at most, but after runs.
+pub const PRUNE: Duration = Duration::from_hours(1);
+/// The shortest time between two looks at an archive.
+pub const PRUNE_PAUSE: Duration = Duration::from_mins(1);
+/// How often a location is looked at where it says nothing.
+pub const CHECK: Duration = Duration::from_mins(5);
+/// How long after a failure something is tried again.
+pub const AGAIN: Duration = Duration::from_secs(30);
+
+/// Everything one replica knows.
+pub struct Desk {
+    /// How it was told to work.
+    pub settings: Settings,
+    /// When the seat is looked at next; `None` while it is.
+    pub lead_at: Option<Timestamp>,
+    /// Whether this replica leads, and until when that is sure.
+    pub leads_until: Option<Timestamp>,
+    /// Who leads, if it is known.
+    pub leader: String,
+    /// Whether nothing new is begun, because the process ends.
+    pub draining: bool,
+    /// The policy repository.
+    pub git: Source,
+    /// The custom resources, as last listed; `None` before the first list.
+    pub resources: Option<Vec<Resource>>,
+    /// Whether the API server serves our kinds.
+    pub served: bool,
+    /// When they are listed next; `None` while they are.
+    pub list_at: Option<Timestamp>,
+    /// What is in force.
+    pub force: Arc<InForce>,
+    /// Why single custom resources are not.
+    pub wrong: BTreeMap<Key, String>,
+    /// Policies in force.
+    pub policies: BTreeMap<String, Policy>,
+    /// Locations in force.
+    pub locations: BTreeMap<String, Location>,
+    /// Requests in force.
+    pub restores: BTreeMap<String, Restore>,
+    /// What was written last of each status; `None` while it is being written.
+    pub written: BTreeMap<Key, Option<Json>>,
+    /// Views that are being written or deleted.
+    pub showing: BTreeSet<Key>,
+    /// Views of snapshots, as they stand in the cluster.
+    pub shown: BTreeMap<String, Json>,
+    /// What is shown of the policy repository.
+    pub repository_view: Option<Json>,
+    /// Nothing is written before: the last write failed.
+    /// No write is tried before.
+    pub write_at: Timestamp,
+}
+
+/// The policy repository.
+#[derive(Default)]
+pub struct Source {
+    /// The newest revision.
+    pub newest: Option<Arc<Repository>>,
+    /// The revision in force.
+    pub good: Option<Arc<Repository>>,
+    /// Why it cannot be fetched, at present.
+    pub unreachable: Option<String>,
+    /// What is wrong with the newest revision.
+    pub problems: Vec<String>,
+    /// When it is fetched next; `None` while it is.
+    pub fetch_at: Option<Timestamp>,
+    /// When it was fetched last.
+    pub fetched: Option<Timestamp>,
+    /// The request that the last fetch has dealt with.
+    pub handled: Option<String>,
+    /// The revision that was in force before this process began: looked for where the newest one is broken.
+    pub remembered: Option<String>,
+}
+
+/// A policy in force.
+pub struct Policy {
+    /// Counts changes of its custom resource.
+    pub generation: i64,
+    /// When it runs by itself.
+    pub timing: Option<Timing>,
+    /// The longest time between two runs.
+    pub period: Option<Duration>,
+    /// What is remembered; also what is shown.
+    pub status: PolicyStatus,
+    /// Whether the archives were asked for earlier runs.
+    pub recall: Recall,
+    /// The run at work.
+    pub run: Option<Run>,
+    /// What is asked for by annotation.
+    pub requested: Option<String>,
+}
+
+/// Whether the archives were asked for earlier runs of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// Its status says nothing.
+    Needed,
+    /// They are being asked.
+    Asked,
+    /// All is known that can be.
+    Done,
+}
+
+/// A run at work in this process.
+pub struct Run {
+    /// When it was due.
+    pub due: Option<Timestamp>,
+    /// Which request it answers.
+    pub request: Option<String>,
+    /// Asks it to stop.
+    pub stop: watch::Sender<bool>,
+    /// Whether it was asked.
+    pub stopping: bool,
+}
+
+/// A location in force.
+#[derive(Default)]
+pub struct Location {
+    /// Counts changes of its custom resource.
+    pub generation: i64,
+    /// What is shown.
+    pub status: LocationStatus,
+    /// Whether it could be reached; `None` before the first look.
+    pub reached: Option<Result<(), String>>,
+    /// When it is looked at next; `None` while it is, or never.
+    pub check_at: Option<Timestamp>,
+    /// When it is listed and pruned next; `None` while it is, or never.
+    pub prune_at: Option<Timestamp>,
+    /// Whether it was listed; never for mirrors, which need not be.
+    pub listed: bool,
+    /// Snapshots of this cluster, as last listed.
+    pub records: Vec<SnapshotRecord>,
+}
+
+/// A restore request in force.
+#[derive(Default)]
+pub struct Restore {
+    /// Counts changes of its custom resource.
+    pub generation: i64,
+    /// What is remembered; also what is shown.
+    pub status: RestoreStatus,
+    /// Whether this process works on it.
+    pub busy: bool,
+    /// Why the last attempt has no result.
+    pub failed: Option<String>,
+    /// Not tried before.
+    pub try_at: Option<Timestamp>,
+}
+
+impl Desk {
+    /// Knows nothing yet.
+    pub fn new(settings: Settings, now: Timestamp) -> Self {
+        Self {
+            git: Source { fetch_at: settings.git.then_some(now), ..Source::default() },
+            settings,
+            lead_at: Some(now),
+            leads_until: None,
+            leader: String::new(),
+            draining: false,
+            resources: None,
+            served: false,
+            list_at: Some(now),
+            force: Arc::new(InForce::default()),
+            wrong: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            locations: BTreeMap::new(),
+            restores: BTreeMap::new(),
+            written: BTreeMap::new(),
+            showing: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            repository_view: None,
+            write_at: now,
+        }
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self, now: Timestamp) -> bool {
+        self.leads_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether everything is known that a leader needs: one list after it began to lead, and one answer of the repository.
+    pub fn is_ready(&self) -> bool {
+        self.resources.is_some()
+            && (!self.settings.git || self.git.fetched.is_some() || self.git.unreachable.is_some())
+    }
+
+    /// Forgets what another leader may have changed; runs must have ended.
+    pub fn step_down(&mut self, now: Timestamp) {
+        self.leads_until = None;
+        self.resources = None;
+        self.list_at = Some(now);
+        self.policies.clear();
+        self.locations.clear();
+        self.restores.clear();
+        self.written.clear();
+        self.showing.clear();
+        self.shown.clear();
+        self.git.fetch_at = self.settings.git.then_some(now);
+        self.force = Arc::new(InForce::default());
+    }
+
+    /// Somebody says that the policy repository has changed.
+    pub fn knock(&mut self) {
+        if let Some(moment) = &mut self.git.fetch_at {
+            *moment = Timestamp::MIN;
+        }
+    }
+
+    /// A custom resource as it was listed.
+    pub fn resource(&self, key: &Key) -> Option<&Resource> {
+        self.resources.iter().flatten().find(|resource| resource.key == *key)
+    }
+
+    /// Puts another policy in force. What is known of documents that stay is kept; new ones begin with what their custom
+    /// resources remember.
+    pub fn enforce(&mut self, force: InForce, now: Timestamp) {
+        let known: BTreeSet<Key> = keys(&force.set).into_iter().collect();
+        self.policies
+            .retain(|name, policy| known.contains(&Key::new("BackupPolicy", name)) || policy.run.is_some());
+        self.locations.retain(|name, _| known.contains(&Key::new("BackupLocation", name)));
+        self.restores
+            .retain(|name, restore| known.contains(&Key::new("RestoreRequest", name)) || restore.busy);
+        self.force = Arc::new(force);
+        let force = self.force.clone();
+        for (name, spec) in &force.set.policies {
+            self.policy(name, spec, now);
+        }
+        for name in force.set.locations.keys() {
+            let resource = self.resource(&Key::new("BackupLocation", name)).cloned();
+            let entry = self.locations.entry(name.clone()).or_insert_with(|| Location {
+                status: remembered(resource.as_ref()),
+                check_at: Some(now),
+                prune_at: Some(now),
+                listed: force.set.locations[name].archive.is_none(),
+                ..Location::default()
+            });
+            entry.generation = resource.as_ref().map_or(0, |resource| resource.generation);
+        }
+        for name in force.set.restores.keys() {
+            let resource = self.resource(&Key::new("RestoreRequest", name)).cloned();
+            let entry = self
+                .restores
+                .entry(name.clone())
+                .or_insert_with(|| Restore { status: remembered(resource.as_ref()), ..Restore::default() });
+            entry.generation = resource.as_ref().map_or(0, |resource| resource.generation);
+        }
+    }
+
+    fn policy(&mut self, name: &str, spec: &crate::domain::policy::PolicySpec, now: Timestamp) {
+        let resource = self.resource(&Key::new("BackupPolicy", name)).cloned();
+        let timing = Timing::of(spec, name, &self.settings.cluster).ok().flatten();
+        let entry = self.policies.entry(name.to_owned()).or_insert_with(|| {
+            let status: PolicyStatus = remembered(resource.as_ref());
+            let recall = if status.scheduled_since.is_some() { Recall::Done } else { Recall::Needed };
+            Policy { generation: 0, timing: None, period: None, status, recall, run: None, requested: None }
+        });
+        entry.generation = resource.as_ref().map_or(0, |resource| resource.generation);
+        entry.requested = resource.and_then(|resource| resource.requested);
+        entry.period = timing.as_ref().and_then(|timing| timing.period(now));
+        entry.timing = timing;
+        let zone = spec.time_zone.as_deref().unwrap_or("UTC");
+        let text = spec.schedule.as_ref().map(|schedule| format!("{schedule} {zone}"));
+        if entry.recall == Recall::Done && entry.status.schedule != text {
+            entry.status.scheduled_since = Some(now);
+        }
+        entry.status.schedule = text;
+    }
+}
+
+/// What a custom resource remembers; nothing where it cannot be read.
+fn remembered<T: Default + serde::de::DeserializeOwned>(resource: Option<&Resource>) -> T {
+    resource.and_then(|resource| serde_json::from_value(resource.status.clone()).ok()).unwrap_or_default()
+}
+
+impl Policy {
+    /// What its schedule goes by.
+    pub fn memory(&self, now: Timestamp) -> Memory {
+        Memory { since: self.status.scheduled_since.unwrap_or(now), last_due: self.status.last_due }
+    }
+}

@@ -1,0 +1,247 @@
+//! Decides what is to be done now, and when to look again. Changes the desk only in what it has decided.
+//!
+//! In: `Desk`, now · Out: `Action`s, a moment · Touches: nothing
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::desk::{Desk, Policy, Recall, Run};
+use super::due::Verdict;
+use super::event::{Action, News, Tone, Views};
+use super::resource::Key;
+use crate::domain::policy::PolicySpec;
+use crate::domain::restore_request::RestoreWhen;
+use crate::domain::schedule::ConcurrencyPolicy;
+use crate::domain::status::{Running, whole};
+use crate::engine::archive::owner::Name;
+use crate::work::stop::Stop;
+
+/// The longest time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Everything that is due. Marks it as begun.
+pub fn next(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if take(&mut desk.lead_at, now) {
+        actions.push(Action::Lead);
+    }
+    if !desk.leads(now) {
+        return actions;
+    }
+    if take(&mut desk.list_at, now) {
+        let views = if desk.resources.is_none() { Views::Listed } else { Views::Known };
+        actions.push(Action::List(views));
+    }
+    if desk.resources.is_some() && take(&mut desk.git.fetch_at, now) {
+        actions.push(Action::Fetch(None));
+    }
+    if desk.git.good.is_none() && !desk.git.problems.is_empty() {
+        // The newest revision was broken before this process began: the one that was in force stays so.
+        actions.extend(desk.git.remembered.take().map(|revision| Action::Fetch(Some(revision))));
+    }
+    if !desk.is_ready() || desk.draining {
+        return actions;
+    }
+    actions.extend(locations(desk, now));
+    actions.extend(restores(desk, now));
+    actions.extend(policies(desk, now));
+    actions
+}
+
+/// How long to wait before looking again: a tick, because news may come from anywhere.
+pub fn pause(desk: &Desk, now: Timestamp) -> Duration {
+    let starts = desk.policies.values().filter_map(|policy| policy.status.next_run);
+    let soonest = starts.chain(desk.lead_at).filter(|moment| *moment > now).min();
+    let until = soonest.map_or(LOOK, |moment| moment.duration_since(now).unsigned_abs());
+    until.clamp(Duration::from_millis(10), LOOK)
+}
+
+/// Whether a moment has come; it is taken then.
+fn take(moment: &mut Option<Timestamp>, now: Timestamp) -> bool {
+    let due = moment.is_some_and(|moment| moment <= now);
+    if due {
+        *moment = None;
+    }
+    due
+}
+
+fn locations(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (name, location) in &mut desk.locations {
+        if take(&mut location.check_at, now) {
+            actions.push(Action::Check(name.clone()));
+        }
+        let archive = desk.force.set.locations.get(name).is_some_and(|spec| spec.archive.is_some());
+        if archive && take(&mut location.prune_at, now) {
+            actions.push(Action::Prune(name.clone()));
+        }
+    }
+    actions
+}
+
+/// Requests that nobody has to type, once for each token.
+fn restores(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if !desk.settings.restores {
+        return actions;
+    }
+    let force = desk.force.clone();
+    for (name, restore) in &mut desk.restores {
+        let Some(spec) = force.set.restores.get(name) else { continue };
+        if spec.when == RestoreWhen::Manual
+            || restore.busy
+            || restore.try_at.is_some_and(|moment| moment > now)
+        {
+            continue;
+        }
+        if restore.status.token != spec.token {
+            restore.status.token.clone_from(&spec.token);
+            (restore.status.finished, restore.status.outcome, restore.status.cluster_was_empty) =
+                (None, None, None);
+            restore.status.source = String::new();
+        }
+        if restore.status.finished.is_some() {
+            continue;
+        }
+        match (spec.when, restore.status.cluster_was_empty) {
+            (RestoreWhen::EmptyCluster, None) => actions.push(Action::Look(name.clone())),
+            (RestoreWhen::EmptyCluster, Some(false)) | (RestoreWhen::Manual, _) => continue,
+            (RestoreWhen::EmptyCluster, Some(true)) | (RestoreWhen::Always, _) => {
+                actions.push(Action::Restore(name.clone(), Stop::never()));
+            }
+        }
+        restore.busy = true;
+    }
+    actions
+}
+
+/// Whether a cluster that is empty has yet to be filled: until then nothing of it is saved.
+pub fn is_bootstrapping(desk: &Desk) -> bool {
+    desk.settings.restores
+        && desk.restores.iter().any(|(name, restore)| {
+            let spec = desk.force.set.restores.get(name);
+            let waits = spec.is_some_and(|spec| spec.when == RestoreWhen::EmptyCluster);
+            let begun = spec.is_some_and(|spec| spec.token == restore.status.token);
+            waits
+                && !(begun
+                    && (restore.status.finished.is_some() || restore.status.cluster_was_empty == Some(false)))
+        })
+}
+
+fn policies(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    let bootstrapping = is_bootstrapping(desk);
+    let name = name_of(desk);
+    let force = desk.force.clone();
+    let mut busy = desk.policies.values().filter(|policy| policy.run.is_some()).count();
+    let mut actions = Vec::new();
+    for (policy_name, policy) in &mut desk.policies {
+        let Some(spec) = force.set.policies.get(policy_name) else { continue };
+        match policy.recall {
+            Recall::Needed => {
+                policy.recall = Recall::Asked;
+                actions.push(Action::Recall(policy_name.clone()));
+                continue;
+            }
+            Recall::Asked => continue,
+            Recall::Done => {}
+        }
+        let (start, missed) = decide(policy, spec, now);
+        if let Some(message) = missed {
+            let about = Key::new("BackupPolicy", policy_name);
+            actions.push(Action::Announce(News { about, tone: Tone::Warning, reason: "RunMissed", message }));
+        }
+        let Some(start) =
+            start.filter(|_| policy.run.is_none() && !bootstrapping && busy < desk.settings.runs)
+        else {
+            continue;
+        };
+        busy += 1;
+        let stop = begin(policy, &start, &desk.settings.replica, now);
+        actions.push(Action::Run { policy: policy_name.clone(), due: start.due, name, stop });
+    }
+    actions
+}
+
+/// A run that could start.
+struct Start {
+    due: Option<Timestamp>,
+    missed: u64,
+    request: Option<String>,
+}
+
+/// What a policy is to do; and what people should know of runs that it missed.
+fn decide(policy: &mut Policy, spec: &PolicySpec, now: Timestamp) -> (Option<Start>, Option<String>) {
+    let asked = policy
+        .requested
+        .clone()
+        .filter(|request| policy.status.last_handled_request.as_ref() != Some(request));
+    let open =
+        policy.status.running.as_ref().filter(|_| policy.run.is_none()).and_then(|running| running.due);
+    let verdict =
+        policy.timing.as_ref().map_or(Verdict::Wait(None), |timing| timing.decide(policy.memory(now), now));
+    policy.status.next_run =
+        policy.timing.as_ref().filter(|_| !spec.suspend).and_then(|timing| timing.next(now));
+    match verdict {
+        Verdict::Run { due, missed } if policy.run.is_some() => {
+            overlap(policy, spec.concurrency_policy, due, missed)
+        }
+        Verdict::Run { due, missed } => (Some(Start { due: Some(due), missed, request: None }), None),
+        Verdict::Pass { due, missed } => {
+            policy.status.last_due = Some(due);
+            policy.status.missed_runs += missed;
+            let late = format!(
+                "{missed} due times passed without a run, the last one at {due}: it was too late to start"
+            );
+            (None, (missed > 0).then_some(late))
+        }
+        // A run that another replica has left behind goes on here, under the same name.
+        Verdict::Wait(_) if open.is_some() => (Some(Start { due: open, missed: 0, request: None }), None),
+        Verdict::Wait(_) => {
+            (asked.map(|request| Start { due: None, missed: 0, request: Some(request) }), None)
+        }
+    }
+}
+
+/// A run is due while another is at work.
+fn overlap(
+    policy: &mut Policy,
+    rule: ConcurrencyPolicy,
+    due: Timestamp,
+    missed: u64,
+) -> (Option<Start>, Option<String>) {
+    match rule {
+        ConcurrencyPolicy::Forbid => {
+            policy.status.last_due = Some(due);
+            policy.status.missed_runs += missed + 1;
+            (None, Some(format!("the run that was due at {due} was left out: another run is not finished")))
+        }
+        ConcurrencyPolicy::Replace => {
+            if let Some(run) = policy.run.as_mut().filter(|run| !run.stopping) {
+                run.stopping = true;
+                run.stop.send(true).ok();
+            }
+            (None, None)
+        }
+    }
+}
+
+fn begin(policy: &mut Policy, start: &Start, replica: &str, now: Timestamp) -> Stop {
+    let (asks, stop) = Stop::pair();
+    if let Some(due) = start.due {
+        policy.status.last_due = policy.status.last_due.max(Some(due));
+        policy.status.missed_runs += start.missed;
+        policy.status.next_run = policy.timing.as_ref().and_then(|timing| timing.next(now));
+    }
+    policy.status.running = Some(Running { due: start.due, started: whole(now), by: replica.to_owned() });
+    policy.run = Some(Run { due: start.due, request: start.request.clone(), stop: asks, stopping: false });
+    stop
+}
+
+/// A cluster that was restored by its repository stands in the place of the one that it was restored from.
+fn name_of(desk: &Desk) -> Name {
+    let restored = |restore: &super::desk::Restore| {
+        restore.status.cluster_was_empty == Some(true) && restore.status.finished.is_some()
+    };
+    if desk.restores.values().any(restored) { Name::TakeOver } else { Name::Respect }
+}

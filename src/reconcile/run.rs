@@ -1,0 +1,190 @@
+//! Reconciles until it is asked to stop: decides, acts, hears, tells. One loop owns everything that is at work.
+//!
+//! In: `App`, `Settings` · Out: statuses, snapshots, restores · Touches: through `App`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, mpsc};
+
+use super::act::{Hands, Under, act};
+use super::board::Board;
+use super::desk::{Desk, Settings};
+use super::event::{Action, Event};
+use super::hear::hear;
+use super::lease::Watch;
+use super::next::{next, pause};
+use super::tell::tell;
+use crate::app::wiring::App;
+use crate::domain::identity::SnapshotId;
+use crate::domain::object::Json;
+use crate::engine::retry::after;
+use crate::engine::seal::age::Identities;
+use crate::work::failure::Failure;
+use crate::work::stop::Stop;
+
+/// How long runs may go on once the process is asked to stop; then they are asked to end as well.
+const DRAIN: Duration = Duration::from_mins(1);
+/// How long they may take to end.
+const END: Duration = Duration::from_secs(40);
+
+/// What the reconciler is connected to besides the cluster.
+pub struct Lines {
+    /// What the pages show.
+    pub board: Arc<Board>,
+    /// Somebody says that the policy repository has changed.
+    pub knocks: mpsc::Receiver<()>,
+    /// Somebody asks the process to end.
+    pub stop: Stop,
+    /// What is shown of the policy repository; absent where there is none.
+    pub repository: Option<Json>,
+}
+
+/// A replica at work.
+struct Helm {
+    desk: Desk,
+    hands: Hands,
+    identities: Arc<Identities>,
+    work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
+    board: Arc<Board>,
+    led: bool,
+}
+
+/// Works until it is asked to stop; then runs may finish for a minute, and the lead is left to another replica.
+///
+/// Losing the lead drops everything that is at work: nothing that was begun as leader goes on.
+///
+/// # Errors
+/// Identities that cannot be read, or no cluster to connect to. Everything later is shown in statuses, events and metrics.
+pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<(), Failure> {
+    let identities = app.identities().map_err(|e| Failure::of(&e))?;
+    app.cluster().await.map_err(|e| Failure::of(&e))?;
+    let now = app.clock.now();
+    let hands =
+        Hands { replica: settings.replica.clone(), watch: Arc::new(Mutex::new(Watch::default())), app };
+    let mut desk = Desk::new(settings, now);
+    desk.repository_view = lines.repository.take();
+    let mut helm = Helm {
+        desk,
+        hands,
+        identities,
+        work: FuturesUnordered::new(),
+        board: lines.board.clone(),
+        led: false,
+    };
+    let mut draining: Option<Timestamp> = None;
+    loop {
+        let now = helm.hands.app.clock.now();
+        if let Some(since) = draining {
+            if helm.is_idle() || now >= after(since, DRAIN + END) {
+                break;
+            }
+            if now >= after(since, DRAIN) {
+                helm.end_runs();
+            }
+        }
+        let wait = helm.look(now);
+        let clock = helm.hands.app.clock.clone();
+        tokio::select! {
+            Some(event) = helm.work.next() => helm.take_in(event),
+            () = clock.sleep(wait) => {}
+            Some(()) = lines.knocks.recv() => helm.desk.knock(),
+            _ = lines.stop.before(std::future::pending::<()>()), if draining.is_none() => {
+                tracing::info!("asked to stop: no new run begins");
+                helm.desk.draining = true;
+                draining = Some(helm.hands.app.clock.now());
+            }
+        }
+    }
+    helm.leave().await;
+    Ok(())
+}
+
+impl Helm {
+    /// Decides and begins everything that is due; gives back how long to wait.
+    fn look(&mut self, now: Timestamp) -> Duration {
+        let leads = self.desk.leads(now);
+        if self.led && !leads {
+            // Whoever leads now may be at the same work: it ends here.
+            tracing::warn!("this replica leads no longer");
+            self.work = FuturesUnordered::new();
+            self.desk.step_down(now);
+            self.desk.lead_at = Some(now);
+        }
+        self.led = leads;
+        let mut actions = next(&mut self.desk, now);
+        if leads {
+            actions.extend(tell(&mut self.desk, now));
+        }
+        for action in actions {
+            self.begin(action);
+        }
+        self.board.post(&self.desk, now);
+        pause(&self.desk, now)
+    }
+
+    fn begin(&mut self, action: Action) {
+        let mut under = Under::policy(self.desk.force.clone());
+        match &action {
+            Action::Prune(location) => under.expected = self.expected(location),
+            Action::Announce(news) => {
+                under.uid =
+                    self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
+            }
+            _ => {}
+        }
+        self.work.push(act(&self.hands, under, action));
+    }
+
+    /// Snapshots that a list of an archive must have: the last Complete one of every policy that goes there.
+    fn expected(&self, location: &str) -> Vec<SnapshotId> {
+        let goes_there = |name: &String| {
+            let spec = self.desk.force.set.policies.get(name);
+            spec.is_some_and(|spec| spec.locations.iter().any(|one| one == location))
+        };
+        let policies = self.desk.policies.iter().filter(|(name, _)| goes_there(name));
+        policies.filter_map(|(_, policy)| policy.status.last_complete.as_ref()?.snapshot.clone()).collect()
+    }
+
+    fn take_in(&mut self, event: Event) {
+        self.board.count(&event);
+        let now = self.hands.app.clock.now();
+        for action in hear(&mut self.desk, event, &self.identities, now) {
+            self.begin(action);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let runs = self.desk.policies.values().any(|policy| policy.run.is_some());
+        !runs && !self.desk.restores.values().any(|restore| restore.busy)
+    }
+
+    fn end_runs(&mut self) {
+        for run in self.desk.policies.values_mut().filter_map(|policy| policy.run.as_mut()) {
+            run.stopping = true;
+            run.stop.send(true).ok();
+        }
+    }
+
+    /// Writes what is still to be written, and leaves the seat.
+    async fn leave(&mut self) {
+        let now = self.hands.app.clock.now();
+        if !self.desk.leads(now) {
+            return;
+        }
+        let last: FuturesUnordered<_> = tell(&mut self.desk, now)
+            .into_iter()
+            .map(|action| act(&self.hands, Under::policy(self.desk.force.clone()), action))
+            .collect();
+        last.for_each(|_| std::future::ready(())).await;
+        self.hands.leave().await;
+        tracing::info!("the lead is left to another replica");
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,448 @@
+//! The whole reconciler on a cluster in memory, with a folder as policy repository and one as archive.
+
+use std::fs;
+use std::path::PathBuf;
+
+use futures::future::{Either, select};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::adapters::memory::clock::FakeClock;
+use crate::adapters::memory::cluster::Cluster;
+use crate::adapters::memory::exec::Containers;
+use crate::app::settings;
+use crate::app::wiring::Connected;
+use crate::domain::custom_resource::{KINDS, Kind};
+use crate::domain::object::{Manifest, Placed, Resource};
+use crate::domain::snapshot::SnapshotRecord;
+use crate::engine::seal::age::generate;
+use crate::ports::clock::Clock;
+use crate::ports::cluster::{Mode, Patch, Place, Reader, Writer};
+
+const HOME: &str = "backstay";
+
+/// A cluster, a folder with policy, and a folder for snapshots.
+pub(crate) struct World {
+    pub clock: Arc<FakeClock>,
+    pub cluster: Arc<Cluster>,
+    folder: TempDir,
+    recipient: String,
+    identity: PathBuf,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(FakeClock::at("2026-11-27T10:00:30Z".parse().unwrap()));
+        let cluster = Arc::new(Cluster::new(clock.clone()));
+        let folder = tempfile::tempdir().unwrap();
+        let pair = generate(clock.now());
+        let identity = folder.path().join("key.txt");
+        fs::write(&identity, &pair.file).unwrap();
+        fs::create_dir(folder.path().join("policy")).unwrap();
+        let world = Self { clock, cluster, folder, recipient: pair.recipient, identity };
+        world.make(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})).await;
+        for kind in KINDS {
+            world.make(kind.definition()).await;
+        }
+        world.clock.sleep(Duration::from_secs(20)).await;
+        world.location("vault", "ReadWrite");
+        world
+    }
+
+    pub(crate) async fn make(&self, object: Json) {
+        let object = Manifest::parse(object).unwrap();
+        let served = self.cluster.discover().await.unwrap().resources;
+        let kind = served.into_iter().find(|kind| kind.gvk == object.gvk()).expect("the kind is served");
+        self.cluster.writing_as("kubectl").create(&kind, &object, Mode::Real).await.unwrap();
+    }
+
+    pub(crate) fn policy(&self, name: &str, spec: &str) {
+        let text = format!(
+            "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        );
+        self.write(&format!("{name}.yaml"), &text);
+    }
+
+    pub(crate) fn location(&self, name: &str, access: &str) {
+        let url = format!("file://{}", self.folder.path().join(name).display());
+        let text = format!(
+            "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {{name: {name}}}\nspec: {{archive: {{url: {url}}}, recipients: [{}], accessMode: {access}}}\n",
+            self.recipient
+        );
+        self.write(&format!("location-{name}.yaml"), &text);
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs::write(self.folder.path().join("policy").join(file), text).unwrap();
+    }
+
+    fn settings(replica: &str) -> Settings {
+        Settings {
+            replica: replica.into(),
+            git: true,
+            resources: true,
+            interval: Duration::from_secs(10),
+            restores: true,
+            runs: 4,
+            cluster: "prod".into(),
+        }
+    }
+
+    fn app(&self) -> Arc<App> {
+        let path = |name: &str| self.folder.path().join(name);
+        let settings = settings::Settings {
+            policy_repo: path("policy").display().to_string(),
+            has_policy_repo: true,
+            policy_ref: None,
+            cluster_name: Some("prod".into()),
+            kubeconfig: None,
+            context: None,
+            namespace: HOME.into(),
+            identities: vec![self.identity.clone()],
+            cache: path("cache"),
+            state: path("state"),
+            variables: std::collections::BTreeMap::new(),
+        };
+        let exec = Arc::new(Containers::new(self.cluster.as_ref().clone(), self.clock.clone()));
+        let connected = Connected {
+            reader: self.cluster.clone(),
+            writer: self.cluster.clone(),
+            exec,
+            name: "prod".into(),
+        };
+        Arc::new(App::with_cluster(settings, self.clock.clone(), connected))
+    }
+
+    /// A replica at work, until it is dropped.
+    pub(crate) fn replica(
+        &self,
+        name: &str,
+        board: &Arc<Board>,
+    ) -> impl Future<Output = Result<(), Failure>> + use<> {
+        self.replica_until(name, board, Stop::never())
+    }
+
+    fn replica_until(
+        &self,
+        name: &str,
+        board: &Arc<Board>,
+        stop: Stop,
+    ) -> impl Future<Output = Result<(), Failure>> + use<> {
+        let (app, settings, board) = (self.app(), Self::settings(name), board.clone());
+        let repository = Some(json!({"url": "folder", "interval": "10s"}));
+        async move {
+            let (_knock, knocks) = mpsc::channel(1);
+            run(app, settings, Lines { board, knocks, stop, repository }).await
+        }
+    }
+
+    async fn pass(&self, length: Duration) {
+        let until = after(self.clock.now(), length);
+        while self.clock.now() < until {
+            self.clock.sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Waits, for ten minutes at most.
+    async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        for _ in 0..1_200 {
+            if holds().await {
+                return;
+            }
+            self.clock.sleep(Duration::from_millis(500)).await;
+        }
+        panic!("it never came about: {what}");
+    }
+
+    pub(crate) fn records(&self, location: &str) -> Vec<SnapshotRecord> {
+        let top = self.folder.path().join(location).join("clusters/prod/snapshots");
+        let folders = fs::read_dir(top).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let records = folders.filter_map(|folder| fs::read(folder.join("snapshot.json")).ok());
+        let mut records: Vec<SnapshotRecord> =
+            records.map(|text| serde_json::from_slice(&text).unwrap()).collect();
+        records.sort_by_key(|record| record.id.started());
+        records
+    }
+
+    async fn get(&self, kind: &str, name: &str) -> Option<Manifest> {
+        let kind = Kind::of(kind).unwrap().resource();
+        self.cluster.get(&kind, Some(HOME), name).await.unwrap()
+    }
+
+    /// The status of a condition and its reason, such as `True Scheduled`.
+    async fn condition(&self, kind: &str, name: &str, condition: &str) -> String {
+        let Some(object) = self.get(kind, name).await else { return "no object".into() };
+        let all = object.at("/status/conditions").and_then(Json::as_array).cloned().unwrap_or_default();
+        let found = all.into_iter().find(|one| one["type"] == condition);
+        found.map_or_else(
+            || "no condition".into(),
+            |one| format!("{} {}", one["status"].as_str().unwrap(), one["reason"].as_str().unwrap()),
+        )
+    }
+
+    async fn annotate(&self, kind: &str, name: &str, value: &str) {
+        let resource = Kind::of(kind).unwrap().resource();
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"backstay.dev/requestedAt": value}}}));
+        let place = Place { namespace: Some(HOME), name, subresource: "" };
+        self.cluster.writing_as("kubectl").patch(&resource, place, &patch, Mode::Real).await.unwrap();
+    }
+}
+
+/// Lets replicas work until the script is over.
+async fn during(replicas: impl Future<Output = Result<(), Failure>>, script: impl Future<Output = ()>) {
+    match select(Box::pin(replicas), Box::pin(script)).await {
+        Either::Left((Ok(()), _)) | Either::Right(((), _)) => {}
+        Either::Left((Err(failure), _)) => panic!("{failure}"),
+    }
+}
+
+fn due_times(records: &[SnapshotRecord]) -> Vec<String> {
+    records.iter().map(|record| record.id.started().unwrap().strftime("%H:%M:%S").to_string()).collect()
+}
+
+const MINUTES: &str = "{schedule: '* * * * *', locations: [vault], retention: {keepLast: 3}}";
+
+#[tokio::test]
+async fn a_schedule_makes_one_snapshot_at_each_due_time_and_shows_what_it_does() {
+    let world = World::new().await;
+    world.policy("minutely", MINUTES);
+    let board = Arc::new(Board::default());
+    during(world.replica("a", &board), async {
+        world.until("two runs", async || world.records("vault").len() >= 2).await;
+        assert_eq!(world.condition("BackupPolicy", "minutely", "Ready").await, "True Scheduled");
+        world
+            .until("shown", async || {
+                world.condition("BackupPolicy", "minutely", "Complete").await == "True Complete"
+            })
+            .await;
+        world
+            .until("reached", async || {
+                world.condition("BackupLocation", "vault", "Ready").await == "True Reached"
+            })
+            .await;
+        world
+            .until("in force", async || {
+                world.condition("PolicyRepository", "policy", "Ready").await == "True InForce"
+            })
+            .await;
+        world.pass(Duration::from_mins(6)).await;
+    })
+    .await;
+    let records = world.records("vault");
+    assert!((3..=5).contains(&records.len()), "old ones are pruned: {}", records.len());
+    for pair in records.windows(2) {
+        let (one, two) = (pair[0].id.started().unwrap(), pair[1].id.started().unwrap());
+        assert_eq!(two.duration_since(one).as_secs(), 60, "{:?}", due_times(&records));
+    }
+    assert!(
+        records
+            .iter()
+            .all(|record| record.started.duration_since(record.id.started().unwrap()).as_secs() < 5)
+    );
+    let text = board.metrics();
+    for line in [
+        "backstay_leader 1",
+        "backstay_policy_repository_ready 1",
+        "backstay_runs_total{policy=\"minutely\",outcome=\"Complete\"}",
+        "backstay_missed_runs_total{policy=\"minutely\"} 0",
+        "backstay_period_seconds{policy=\"minutely\"} 60",
+        "backstay_location_available{location=\"vault\"} 1",
+        "backstay_pruned_total{location=\"vault\"}",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    let newest = records.last().unwrap().id.to_string();
+    assert!(world.get("Snapshot", &newest).await.is_some() || records.len() > 3, "a view of each snapshot");
+}
+
+#[tokio::test]
+async fn a_broken_change_of_policy_changes_nothing_and_is_told() {
+    let world = World::new().await;
+    world.policy("minutely", MINUTES);
+    let board = Arc::new(Board::default());
+    let ready = async || world.condition("PolicyRepository", "policy", "Ready").await;
+    during(world.replica("a", &board), async {
+        world.until("in force", async || ready().await == "True InForce").await;
+        world.policy("minutely", "{schedule: 'every minute', locations: [vault]}");
+        world.until("told", async || ready().await == "False InvalidRevision").await;
+        let view = world.get("PolicyRepository", "policy").await.unwrap();
+        let problem = view.at("/status/problems/0").unwrap().as_str().unwrap();
+        assert!(problem.starts_with("minutely.yaml:4:"), "{problem}");
+        let before = world.records("vault").len();
+        world.until("it still runs", async || world.records("vault").len() > before).await;
+        assert!(board.metrics().contains("backstay_policy_repository_ready 0"));
+        world.policy("minutely", "{schedule: '0 3 * * *', locations: [vault]}");
+        world.until("mended", async || ready().await == "True InForce").await;
+        world
+            .until("in force", async || {
+                let view = world.get("BackupPolicy", "minutely").await.unwrap();
+                view.at("/spec/schedule").and_then(Json::as_str) == Some("0 3 * * *")
+            })
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_dies_in_the_middle_of_a_run_is_followed_by_one_that_makes_it_once() {
+    let world = World::new().await;
+    world.policy("minutely", "{schedule: '* * * * *', locations: [vault]}");
+    let boards = [Arc::new(Board::default()), Arc::new(Board::default())];
+    {
+        let running = async || {
+            let policy = world.get("BackupPolicy", "minutely").await;
+            policy.is_some_and(|policy| policy.at("/status/running").is_some())
+        };
+        // It is dropped where it stands: as if it were killed.
+        during(world.replica("a", &boards[0]), world.until("a run is at work", running)).await;
+    }
+    let before = world.records("vault");
+    during(world.replica("b", &boards[1]), async {
+        world.until("three runs", async || world.records("vault").len() >= before.len() + 3).await;
+    })
+    .await;
+    let records = world.records("vault");
+    let times = due_times(&records);
+    let mut once = times.clone();
+    once.dedup();
+    assert_eq!(once, times, "one record for each due time");
+}
+
+#[tokio::test]
+async fn two_replicas_have_one_leader_and_the_other_follows_when_it_leaves() {
+    let world = World::new().await;
+    world.policy("minutely", "{schedule: '* * * * *', locations: [vault]}");
+    let boards = [Arc::new(Board::default()), Arc::new(Board::default())];
+    let (asks, stop) = Stop::pair();
+    let leads = |board: &Board| board.metrics().contains("backstay_leader 1");
+    let both = async {
+        let first = world.replica_until("a", &boards[0], stop);
+        let second = async {
+            world.clock.sleep(Duration::from_secs(5)).await;
+            world.replica("b", &boards[1]).await
+        };
+        futures::future::try_join(Box::pin(first), Box::pin(second)).await.map(drop)
+    };
+    during(both, async {
+        world.until("one leads", async || leads(&boards[0])).await;
+        world.until("a run", async || !world.records("vault").is_empty()).await;
+        assert!(!leads(&boards[1]));
+        let now = world.clock.now();
+        asks.send(true).unwrap();
+        world.until("the other follows", async || leads(&boards[1])).await;
+        let waited = world.clock.now().duration_since(now);
+        assert!(waited.as_secs() < 15, "the seat was left, not waited for: {waited}");
+        let before = world.records("vault").len();
+        world.until("runs go on", async || world.records("vault").len() >= before + 2).await;
+    })
+    .await;
+    let times = due_times(&world.records("vault"));
+    let mut once = times.clone();
+    once.dedup();
+    assert_eq!(once, times);
+}
+
+#[tokio::test]
+async fn a_run_on_request_happens_once_for_each_value() {
+    let world = World::new().await;
+    world.policy("manual", "{locations: [vault]}");
+    let board = Arc::new(Board::default());
+    during(world.replica("a", &board), async {
+        world
+            .until("shown", async || {
+                world.condition("BackupPolicy", "manual", "Ready").await == "True OnRequest"
+            })
+            .await;
+        world.annotate("BackupPolicy", "manual", "one").await;
+        world.until("a run", async || world.records("vault").len() == 1).await;
+        world.pass(Duration::from_mins(2)).await;
+        assert_eq!(world.records("vault").len(), 1, "not again");
+        world.annotate("BackupPolicy", "manual", "two").await;
+        world.until("another run", async || world.records("vault").len() == 2).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_leaves_the_repository_leaves_the_cluster_and_its_snapshots_stay() {
+    let world = World::new().await;
+    world.policy("minutely", MINUTES);
+    let board = Arc::new(Board::default());
+    during(world.replica("a", &board), async {
+        world.until("a run", async || !world.records("vault").is_empty()).await;
+        fs::remove_file(world.folder.path().join("policy/minutely.yaml")).unwrap();
+        world.until("gone", async || world.get("BackupPolicy", "minutely").await.is_none()).await;
+        let before = world.records("vault").len();
+        world.pass(Duration::from_mins(3)).await;
+        assert_eq!(world.records("vault").len(), before);
+        assert!(!board.metrics().contains("policy=\"minutely\"} 60"), "no metric speaks of it any more");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_due_during_an_outage_is_made_up_for_once_even_when_all_statuses_are_lost() {
+    let world = World::new().await;
+    world.policy("minutely", "{schedule: '0 * * * *', locations: [vault]}");
+    let board = Arc::new(Board::default());
+    during(world.replica("a", &board), async {
+        world.clock.advance(Duration::from_hours(1));
+        world.until("a run", async || !world.records("vault").is_empty()).await;
+    })
+    .await;
+    let kind = Kind::of("BackupPolicy").unwrap().resource();
+    let place = Place { namespace: Some(HOME), name: "minutely", subresource: "" };
+    world.cluster.delete(&kind, place, crate::domain::fixup::Propagation::Background).await.unwrap();
+    world.clock.advance(Duration::from_hours(6));
+    during(world.replica("b", &board), async {
+        world.until("one more", async || world.records("vault").len() == 2).await;
+        world.pass(Duration::from_mins(5)).await;
+    })
+    .await;
+    assert_eq!(world.records("vault").len(), 2, "{:?}", due_times(&world.records("vault")));
+}
+
+#[tokio::test]
+async fn an_empty_cluster_restores_itself_once_and_then_starts_its_schedules() {
+    let world = World::new().await;
+    world.make(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).await;
+    let page = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "shop"}, "data": {"a": "1"}});
+    world.make(page).await;
+    world.policy("minutely", "{schedule: '* * * * *', locations: [vault]}");
+    let board = Arc::new(Board::default());
+    during(world.replica("a", &board), async {
+        world.until("a run", async || !world.records("vault").is_empty()).await;
+    })
+    .await;
+    let fresh = World::new().await;
+    fs::rename(world.folder.path().join("vault"), fresh.folder.path().join("old")).unwrap();
+    fs::copy(&world.identity, &fresh.identity).unwrap();
+    fresh.location("old", "ReadOnly");
+    fresh.policy("minutely", "{schedule: '* * * * *', locations: [vault]}");
+    fresh.write(
+        "restore.yaml",
+        "apiVersion: backstay.dev/v1alpha1\nkind: RestoreRequest\nmetadata: {name: all}\nspec: {from: {location: old, snapshot: latest}, when: EmptyCluster, token: first}\n",
+    );
+    let there = async || {
+        let kind = Resource::well_known("v1", "ConfigMap", "configmaps", Placed::InNamespaces);
+        fresh.cluster.get(&kind, Some("shop"), "web").await.unwrap().is_some()
+    };
+    during(fresh.replica("a", &board), async {
+        fresh
+            .until("restored", async || {
+                fresh.condition("RestoreRequest", "all", "Ready").await.starts_with("True")
+            })
+            .await;
+        assert!(there().await);
+        let kind = Resource::well_known("v1", "ConfigMap", "configmaps", Placed::InNamespaces);
+        let place = Place { namespace: Some("shop"), name: "web", subresource: "" };
+        fresh.cluster.delete(&kind, place, crate::domain::fixup::Propagation::Background).await.unwrap();
+        fresh.until("schedules start", async || fresh.records("vault").len() >= 2).await;
+        assert!(!there().await, "it is restored once");
+    })
+    .await;
+    let first = &fresh.records("vault")[0];
+    assert!(first.started > fresh.clock.now() - jiff::Span::new().hours(2));
+    assert!(fresh.records("old").len() == world.records("vault").len() || !fresh.records("old").is_empty());
+}

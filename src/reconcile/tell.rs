@@ -1,0 +1,246 @@
+//! What every document's status should say, and which views there should be.
+//!
+//! In: `Desk` · Out: `Action`s that write what is different · Touches: nothing
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::claims;
+use super::desk::Desk;
+use super::event::Action;
+use super::hear::REPOSITORY;
+use super::merge::Origin;
+use super::resource::{Key, Resource};
+use crate::domain::custom_resource::{Author, KINDS};
+use crate::domain::document::PolicySet;
+use crate::domain::object::Json;
+use crate::domain::snapshot_view;
+use crate::domain::status::{PlainStatus, PolicyStatus, RepositoryStatus, RestoreStatus, conditions};
+
+/// Writes that are begun at once, at most.
+const BURST: usize = 32;
+
+/// Snapshots of one policy that are shown, the newest ones.
+const SHOWN: usize = 20;
+
+/// Everything that is to be written now; marks it as begun.
+pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    if !desk.served || !desk.is_ready() || now < desk.write_at {
+        return Vec::new();
+    }
+    let mut actions = statuses(desk, now);
+    actions.extend(views(desk));
+    actions.extend(snapshots(desk));
+    actions
+}
+
+/// Statuses that are not as they should be.
+fn statuses(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (key, wanted) in wanted(desk, now) {
+        if actions.len() >= BURST {
+            break;
+        }
+        let Some(resource) = desk.resource(&key) else { continue };
+        let same = match desk.written.get(&key) {
+            Some(None) => continue,
+            Some(Some(written)) => *written == wanted,
+            None => resource.status == wanted,
+        };
+        if !same {
+            desk.written.insert(key.clone(), None);
+            actions.push(Action::Write(key, wanted));
+        }
+    }
+    actions
+}
+
+fn wanted(desk: &mut Desk, now: Timestamp) -> BTreeMap<Key, Json> {
+    let mut all = BTreeMap::new();
+    let mut put = |key: Key, status: Json| drop(all.insert(key, status));
+    let bootstrapping = super::next::is_bootstrapping(desk);
+    let force = desk.force.clone();
+    for (name, spec) in &force.set.policies {
+        let Some(policy) = desk.policies.get_mut(name) else { continue };
+        let claims = claims::policy(spec, policy, bootstrapping);
+        let generation = policy.generation;
+        policy.status.conditions = conditions(&policy.status.conditions, &claims, generation, now);
+        policy.status.observed_generation = generation;
+        // A policy without a memory yet must not look like one that never ran.
+        let ready = policy.recall == super::desk::Recall::Done;
+        let shown = if ready { policy.status.clone() } else { PolicyStatus::default() };
+        if ready {
+            put(Key::new("BackupPolicy", name), json!(shown));
+        }
+    }
+    for (name, spec) in &force.set.locations {
+        let Some(location) = desk.locations.get_mut(name) else { continue };
+        let claims = claims::location(spec, location);
+        let generation = location.generation;
+        location.status.conditions = conditions(&location.status.conditions, &claims, generation, now);
+        location.status.observed_generation = generation;
+        put(Key::new("BackupLocation", name), json!(location.status));
+    }
+    for (name, spec) in &force.set.restores {
+        let Some(restore) = desk.restores.get_mut(name) else { continue };
+        let claims = claims::restore(spec, restore, desk.settings.restores);
+        let generation = restore.generation;
+        restore.status.conditions = conditions(&restore.status.conditions, &claims, generation, now);
+        restore.status.observed_generation = generation;
+        put(Key::new("RestoreRequest", name), json!(restore.status));
+    }
+    let plain = force.set.hooks.keys().map(|name| Key::new("HookTemplate", name));
+    let plain = plain.chain(force.set.catalogs.keys().map(|name| Key::new("Catalog", name)));
+    for key in plain {
+        put(key.clone(), stands(desk.resource(&key), now));
+    }
+    for (key, reason) in &desk.wrong {
+        put(key.clone(), stalled(key, desk.resource(key), reason, now));
+    }
+    let key = Key::new("PolicyRepository", REPOSITORY);
+    if desk.resource(&key).is_some() {
+        put(key.clone(), repository(desk, &key, now));
+    }
+    all
+}
+
+fn before(resource: Option<&Resource>) -> PlainStatus {
+    resource.and_then(|resource| serde_json::from_value(resource.status.clone()).ok()).unwrap_or_default()
+}
+
+fn stands(resource: Option<&Resource>, now: Timestamp) -> Json {
+    let generation = resource.map_or(0, |resource| resource.generation);
+    let conditions = conditions(&before(resource).conditions, &[claims::in_force()], generation, now);
+    json!(PlainStatus { observed_generation: generation, conditions })
+}
+
+/// The status of a document that cannot be in force; what it remembers is kept.
+fn stalled(key: &Key, resource: Option<&Resource>, reason: &str, now: Timestamp) -> Json {
+    let generation = resource.map_or(0, |resource| resource.generation);
+    let conditions = conditions(&before(resource).conditions, &claims::stalled(reason), generation, now);
+    let mut status =
+        resource.map(|resource| resource.status.clone()).filter(Json::is_object).unwrap_or_else(|| json!({}));
+    status["conditions"] = json!(conditions);
+    status["observedGeneration"] = json!(generation);
+    match key.kind {
+        "RestoreRequest" => json!(serde_json::from_value::<RestoreStatus>(status).unwrap_or_default()),
+        _ => status,
+    }
+}
+
+fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
+    let resource = desk.resource(key);
+    let generation = resource.map_or(0, |resource| resource.generation);
+    let before: RepositoryStatus = resource
+        .and_then(|resource| serde_json::from_value(resource.status.clone()).ok())
+        .unwrap_or_default();
+    let revision = |repository: &Option<std::sync::Arc<crate::engine::policy::repository::Repository>>| {
+        repository.as_ref().and_then(|repository| repository.revision.clone())
+    };
+    let shadowed = desk.force.shadowed.iter().map(|key| format!("{key}: a custom resource stands in for it"));
+    let sealed =
+        desk.force.sealed.iter().map(|key| format!("{key}: it is encrypted in Git and not shown here"));
+    json!(RepositoryStatus {
+        observed_generation: generation,
+        conditions: conditions(&before.conditions, &claims::repository(&desk.git), generation, now),
+        revision: revision(&desk.git.good),
+        last_attempted_revision: revision(&desk.git.newest),
+        problems: desk.git.problems.clone(),
+        notes: shadowed.chain(sealed).collect(),
+        last_handled_request: desk.git.handled.clone(),
+    })
+}
+
+/// Documents of Git as custom resources, and the repository itself.
+fn views(desk: &mut Desk) -> Vec<Action> {
+    let mut wanted: BTreeMap<Key, Json> = documents(&desk.force.set);
+    let force = desk.force.clone();
+    wanted.retain(|key, _| force.origins.get(key) == Some(&Origin::Git) && !force.sealed.contains(key));
+    if let Some(spec) = &desk.repository_view {
+        wanted.insert(Key::new("PolicyRepository", REPOSITORY), spec.clone());
+    }
+    let mut actions = Vec::new();
+    for (key, spec) in &wanted {
+        let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == *spec);
+        if !as_wanted && !desk.showing.contains(key) && actions.len() < BURST {
+            actions.push(Action::Show(key.clone(), spec.clone()));
+        }
+    }
+    let stale =
+        desk.resources.iter().flatten().filter(|found| found.is_view && !wanted.contains_key(&found.key));
+    let stale = stale.map(|found| found.key.clone()).filter(|key| !desk.showing.contains(key));
+    // While nothing is in force, nothing is known to be stale.
+    if !desk.settings.git || desk.git.good.is_some() {
+        actions.extend(stale.take(BURST).map(Action::Hide));
+    }
+    for action in &actions {
+        if let Action::Show(key, _) | Action::Hide(key) = action {
+            desk.showing.insert(key.clone());
+        }
+    }
+    actions
+}
+
+/// The spec of every document of a set.
+fn documents(set: &PolicySet) -> BTreeMap<Key, Json> {
+    let mut all = BTreeMap::new();
+    all.extend(set.policies.iter().map(|(name, spec)| (Key::new("BackupPolicy", name), json!(spec))));
+    all.extend(set.locations.iter().map(|(name, spec)| (Key::new("BackupLocation", name), json!(spec))));
+    all.extend(set.restores.iter().map(|(name, spec)| (Key::new("RestoreRequest", name), json!(spec))));
+    all.extend(set.hooks.iter().map(|(name, spec)| (Key::new("HookTemplate", name), json!(spec))));
+    all.extend(set.catalogs.iter().map(|(name, spec)| (Key::new("Catalog", name), json!(spec))));
+    all
+}
+
+/// The newest snapshots of every policy as custom resources.
+fn snapshots(desk: &mut Desk) -> Vec<Action> {
+    let mut wanted: BTreeMap<String, (Vec<String>, &crate::domain::snapshot::SnapshotRecord)> =
+        BTreeMap::new();
+    for (location, known) in &desk.locations {
+        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        for record in known.records.iter().rev() {
+            let count = counted.entry(&record.policy.name).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                wanted
+                    .entry(record.id.to_string())
+                    .or_insert_with(|| (Vec::new(), record))
+                    .0
+                    .push(location.clone());
+            }
+        }
+    }
+    let mut actions = Vec::new();
+    let listed = desk.locations.values().all(|location| location.listed);
+    let view = |(locations, record): &(Vec<String>, &crate::domain::snapshot::SnapshotRecord)| {
+        let (spec, status) = snapshot_view::view(record, locations.clone());
+        json!({"spec": spec, "status": status})
+    };
+    for (name, found) in &wanted {
+        let (key, wanted) = (Key::new("Snapshot", name), view(found));
+        if desk.shown.get(name) != Some(&wanted) && !desk.showing.contains(&key) && actions.len() < BURST {
+            actions.push(Action::Show(key, wanted));
+        }
+    }
+    if listed {
+        let stale = desk
+            .shown
+            .keys()
+            .filter(|name| !wanted.contains_key(*name))
+            .map(|name| Key::new("Snapshot", name));
+        actions.extend(stale.filter(|key| !desk.showing.contains(key)).take(BURST).map(Action::Hide));
+    }
+    for action in &actions {
+        if let Action::Show(key, _) | Action::Hide(key) = action {
+            desk.showing.insert(key.clone());
+        }
+    }
+    actions
+}
+
+/// Kinds that are listed every time: those of people, and the repository.
+pub fn listed_kinds() -> impl Iterator<Item = crate::domain::custom_resource::Kind> {
+    KINDS.into_iter().filter(|kind| kind.written_by == Author::People || kind.kind == "PolicyRepository")
+}
