@@ -124,7 +124,8 @@ fn two(sandbox: &Sandbox) {
 fn long(sandbox: &Sandbox) {
     let release = "r".repeat(53);
     let name = "n".repeat(63);
-    for set in [String::new(), format!("--set nameOverride={name}"), format!("--set fullnameOverride={name}")] {
+    for set in [String::new(), format!("--set nameOverride={name}"), format!("--set fullnameOverride={name}")]
+    {
         for [kind, _, name] in objects(sandbox, &release, "default", &format!("{UNMONITORED} {set}")) {
             let roomy = ["ClusterRole", "ClusterRoleBinding", "ConfigMap"].contains(&kind.as_str());
             assert!(roomy || name.len() <= 63, "{kind} {name}");

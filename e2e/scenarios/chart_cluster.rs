@@ -14,6 +14,7 @@ pub fn all() -> Vec<Scenario> {
         },
         Scenario { name: "plain-manifests-take-image-and-name", needs: &[Need::Helm, Need::Api], run: plain },
         Scenario { name: "a-release-comes-changes-and-goes", needs: &[Need::Helm, Need::Api], run: released },
+        Scenario { name: "an-account-may-what-values-say", needs: &[Need::Helm, Need::Api], run: rights },
         Scenario {
             name: "the-program-runs-as-the-chart-says",
             needs: &[Need::Helm, Need::Api, Need::Node],
@@ -142,6 +143,65 @@ fn released(sandbox: &Sandbox) {
     assert!(sandbox.object("configmap", namespace, "journal").is_some());
     let cluster = sandbox.kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"]).expect(0);
     cluster.says_not(&format!("{namespace}:"));
+}
+
+/// What is asked: verb, resource, and where; then the answers by default, with hooks in the shop, and with restores as well.
+const RIGHTS: [(&str, &str, &str, [bool; 3]); 22] = [
+    ("list", "secrets", "shop", [true, true, true]),
+    ("list", "nodes", "", [true, true, true]),
+    ("list", "certificatesigningrequests.certificates.k8s.io", "", [true, true, true]),
+    ("get", "/apis", "", [true, true, true]),
+    ("create", "configmaps", "shop", [false, false, true]),
+    ("delete", "secrets", "shop", [false, false, true]),
+    ("delete", "namespaces", "", [false, false, true]),
+    ("escalate", "clusterroles.rbac.authorization.k8s.io", "", [false, false, true]),
+    ("get", "pods/exec", "other", [false, false, true]),
+    ("get", "nodes/proxy", "", [false, false, true]),
+    ("create", "pods/exec", "other", [false, false, true]),
+    ("create", "pods/exec", "shop", [false, true, true]),
+    ("get", "pods/exec", "shop", [false, true, true]),
+    ("create", "jobs.batch", "shop", [false, true, true]),
+    ("patch", "deployments.apps", "shop", [false, true, true]),
+    ("patch", "deployments.apps", "other", [false, false, true]),
+    ("create", "configmaps", "", [true, true, true]),
+    ("update", "leases.coordination.k8s.io", "", [true, true, true]),
+    ("create", "secrets", "", [true, true, true]),
+    ("update", "secrets", "", [false, false, true]),
+    ("create", "pods", "", [false, false, true]),
+    ("create", "events.events.k8s.io", "", [true, true, true]),
+];
+
+/// Asks the API server's own authorizer, and makes a backup with no more than the least rights. No place: Backstay's namespace.
+fn rights(sandbox: &Sandbox) {
+    let namespace = restricted(sandbox);
+    for place in ["shop", "other"] {
+        sandbox.kubectl(&["create", "namespace", &format!("{namespace}-{place}")]).expect(0);
+    }
+    let account = format!("system:serviceaccount:{namespace}:backstay");
+    let hooks = format!("--set 'hooks.enabled=true,hooks.namespaces={{{namespace}-shop}}'");
+    let restores = format!("{hooks} --set restore.enabled=true");
+    let values = "-f $VALUES/default.yaml --set crds.install=false,replicas=0";
+    for (number, set) in ["", &hooks, &restores].into_iter().enumerate() {
+        helm(sandbox, &format!("helm upgrade --install backstay $CHART -n {namespace} {values} {set}"))
+            .expect(0);
+        for (verb, resource, place, expected) in RIGHTS {
+            let home = if place.is_empty() { namespace.to_owned() } else { format!("{namespace}-{place}") };
+            let mut question = vec!["auth", "can-i", verb, resource, "-n", &home, "--as", &account];
+            if let Some((resource, sub)) =
+                resource.split_once('/').filter(|(resource, _)| !resource.is_empty())
+            {
+                question[3] = resource;
+                question.extend(["--subresource", sub]);
+            }
+            let may = sandbox.kubectl(&question).code == 0;
+            assert_eq!(may, expected[number], "{verb} {resource} in {home} with {set:?}");
+        }
+        if number == 0 {
+            let kubeconfig = sandbox.account(namespace, "backstay");
+            sandbox.backstay(&["backup", "--kubeconfig", &kubeconfig]).expect(0);
+        }
+    }
+    helm(sandbox, &format!("helm uninstall backstay -n {namespace}")).expect(0);
 }
 
 /// What the node has, and nothing that it lacks: it does not count its disk.
