@@ -3,7 +3,7 @@
 CARGO ?= cargo
 E2E_DIR ?= $(CURDIR)/target/e2e
 
-.PHONY: help setup build demo test check unit e2e bench fuzz schema clean
+.PHONY: help setup build demo test check unit e2e bench fuzz schema chart clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ fuzz: setup ## every fuzz target for 60 seconds
 
 schema: setup ## writes the generated files anew: schema and reference
 	BACKSTAY_UPDATE=1 $(CARGO) test --locked --lib generated
+
+chart: ## writes what is made from the chart anew: table of values, plain manifests, settings for Argo CD
+	PATH="$${XDG_CACHE_HOME:-$$HOME/.cache}/backstay-e2e/bin:$$PATH" charts/generate
 
 clean: ## what was built, and a cluster that was left running
 	-[ ! -d $(E2E_DIR) ] || e2e/cluster/down $(E2E_DIR)/cluster

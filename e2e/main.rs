@@ -21,6 +21,8 @@ mod support {
 mod scenarios {
     pub mod backup;
     pub mod bad_input;
+    pub mod chart;
+    pub mod chart_cluster;
     pub mod conflicts;
     pub mod faults;
     pub mod filters;
@@ -111,6 +113,8 @@ fn all() -> Vec<Scenario> {
         scenarios::bad_input::all(),
         scenarios::filters::all(),
         scenarios::trouble::all(),
+        scenarios::chart::all(),
+        scenarios::chart_cluster::all(),
     ]
     .into_iter()
     .flatten()

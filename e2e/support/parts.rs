@@ -24,6 +24,14 @@ pub enum Need {
     Sops,
     /// The programs `age` and `zstd`.
     Age,
+    /// The program `helm`.
+    Helm,
+    /// The program `promtool`.
+    Promtool,
+    /// The program `kube-score`.
+    KubeScore,
+    /// The program `lua5.4`.
+    Lua,
 }
 
 /// The parts that are there.
@@ -52,6 +60,10 @@ impl Parts {
                 Need::Git => ("BACKSTAY_E2E_GIT_HTTP_URL", None),
                 Need::Sops => ("BACKSTAY_E2E_BIN", Some("sops")),
                 Need::Age => ("BACKSTAY_E2E_BIN", Some("age")),
+                Need::Helm => ("BACKSTAY_E2E_BIN", Some("helm")),
+                Need::Promtool => ("BACKSTAY_E2E_BIN", Some("promtool")),
+                Need::KubeScore => ("BACKSTAY_E2E_BIN", Some("kube-score")),
+                Need::Lua => ("BACKSTAY_E2E_BIN", Some("lua5.4")),
             };
             if !self.variables.contains_key(variable) {
                 return Some(format!("no {need:?} here ({variable} is not set; run e2e/run)"));

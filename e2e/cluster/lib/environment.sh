@@ -61,11 +61,11 @@ ENV
 programs_linked() {
   local program
   [[ -x $KUBE ]] && ln -sf "$KUBE" "$DIR/bin/kubectl"
-  for program in "$CACHE"/bin/{sops,kustomize}; do ln -sf "$program" "$DIR/bin/"; done
-  for program in age age-keygen zstd; do
+  for program in "$CACHE"/bin/{sops,kustomize,helm,kube-score}; do ln -sf "$program" "$DIR/bin/"; done
+  for program in age age-keygen zstd promtool lua5.4; do
     if have "$program"; then ln -sf "$(command -v "$program")" "$DIR/bin/"; else skip "$program" "not installed"; fi
   done
-  for program in kubectl sops kustomize; do
+  for program in kubectl sops kustomize helm kube-score; do
     [[ -x $DIR/bin/$program ]] || skip "$program" "not installed (e2e/cluster/install)"
   done
 }

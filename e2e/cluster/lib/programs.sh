@@ -1,11 +1,13 @@
 # shellcheck shell=bash
-# Builds and installs what Debian does not have: Kubernetes, our small programs, sops, kustomize, Azurite.
+# Builds and installs what Debian does not have: Kubernetes, our small programs, kustomize, helm, kube-score, sops, Azurite.
 #
 # In: CLUSTER, CACHE, Go, Python, npm · Out: install_programs, kube_path
 
 SOPS_VERSION=3.11.0
 KUSTOMIZE_VERSION=v5.8.1
 AZURITE_VERSION=3.37.0
+HELM_VERSION=v4.3.1
+KUBE_SCORE_VERSION=v1.20.0
 
 # kube_path: prints where the Kubernetes program for these very sources is, or will be.
 kube_path() {
@@ -21,9 +23,11 @@ install_programs() {
     install_go_program pause
     install_go_program policies
     install_kube
-    install_kustomize
+    install_go_module kustomize sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE_VERSION"
+    install_go_module helm helm.sh/helm/v4/cmd/helm "$HELM_VERSION"
+    install_go_module kube-score github.com/zegl/kube-score/cmd/kube-score "$KUBE_SCORE_VERSION"
   else
-    warn "no Go: Kubernetes, kustomize and the Git server cannot be built"
+    warn "no Go: Kubernetes, kustomize, helm, kube-score and the Git server cannot be built"
   fi
   install_sops
   install_azurite
@@ -45,11 +49,12 @@ install_kube() {
   mv "$target.new" "$target"
 }
 
-install_kustomize() {
-  [[ -x $CACHE/bin/kustomize ]] && return
-  say "building kustomize $KUSTOMIZE_VERSION"
-  GOBIN=$CACHE/bin CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
-    "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION"
+# install_go_module NAME PACKAGE VERSION: builds a program of somebody else, once for each version.
+install_go_module() {
+  [[ -x $CACHE/bin/$1 && $(cat "$CACHE/bin/$1.version" 2>/dev/null) == "$3" ]] && return
+  say "building $1 $3"
+  GOBIN=$CACHE/bin CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" "$2@$3"
+  printf '%s\n' "$3" >"$CACHE/bin/$1.version"
 }
 
 install_sops() {
