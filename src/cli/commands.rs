@@ -20,7 +20,7 @@ use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::stop::Stop;
 use super::{
-    backup, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
+    backup, build, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
     restore_runs, resume, schema, snapshots, validate, verify,
 };
 
@@ -123,6 +123,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Demo(args) => demo::demo(&args).await,
         Command::Init(args) => init::init(&app, &args),
         Command::Validate => validate::validate(&app).await,
+        Command::Build(args) => build::build(&app, &args).await,
         Command::Plan(args) => backup::plan(&app, &args).await,
         Command::Backup(args) => backup::backup(&app, &args, stop).await,
         Command::Hooks(HooksCommand::List(args)) => hooks::list(&app, &args).await,
@@ -155,6 +156,7 @@ fn settings(global: &Global) -> Settings {
     Settings {
         policy_repo: global.policy_repo.clone(),
         policy_ref: global.policy_ref.clone(),
+        policy_path: global.policy_path.clone(),
         cluster_name: global.cluster_name.clone(),
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),

@@ -120,6 +120,7 @@ fn settings(folder: &Path) -> Settings {
     Settings {
         policy_repo: folder.join("policy").display().to_string(),
         policy_ref: None,
+        policy_path: None,
         cluster_name: Some("demo".into()),
         kubeconfig: None,
         context: None,
