@@ -159,6 +159,9 @@ impl Object {
 
     /// Puts a field of the metadata back to what it was, or takes it away.
     pub fn restore(&mut self, field: &str, value: Option<Node>) {
+        if value.is_some() && self.node.get("metadata").is_none_or(Node::is_null) {
+            self.node.set("metadata", Node::map(self.node.place));
+        }
         let Some(metadata) = self.node.get_mut("metadata") else { return };
         match value {
             Some(value) => metadata.set(field, value),
