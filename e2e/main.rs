@@ -29,6 +29,7 @@ mod scenarios {
     pub mod fixups;
     pub mod formats;
     pub mod journal;
+    pub mod kustomize;
     pub mod items;
     pub mod gitops;
     pub mod hooks;
@@ -111,6 +112,7 @@ fn all() -> Vec<Scenario> {
         scenarios::journal::all(),
         scenarios::locations::all(),
         scenarios::bad_input::all(),
+        scenarios::kustomize::all(),
         scenarios::filters::all(),
         scenarios::trouble::all(),
         scenarios::chart::all(),

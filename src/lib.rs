@@ -74,10 +74,39 @@ pub mod engine {
     }
     /// From Git to what is wanted.
     pub mod policy {
-        pub mod source; // documents that know the place of each field
-        pub mod repository; // the files of a policy repository
-        pub mod documents; // the documents in them
-        pub mod check; // what does not fit the schema
+        pub mod node; // a document that knows the place of each field
+        pub mod source; // its text
+        pub mod check; // what does not fit a schema
+        /// Overlays.
+        pub mod kustomize {
+            pub mod path; // where a path leads
+            pub mod says; // what a kustomization may say
+            pub mod file; // what it says
+            pub mod shelf; // the files it may use
+            pub mod facts; // built-in kinds
+            pub mod object; // what an object is and was called
+            pub mod select; // which objects are meant
+            pub mod merge; // a strategic merge patch
+            pub mod json_patch; // a JSON patch
+            pub mod fields; // the way to a field
+            pub mod marks; // labels and annotations
+            pub mod generate; // config maps and secrets
+            pub mod patch; // all patches
+            pub mod namespace; // one for all
+            pub mod rename; // prefixes and suffixes
+            pub mod images; // of containers
+            pub mod replace; // values copied
+            pub mod references; // names that follow
+            pub mod order; // of the objects
+            pub mod build; // all of it
+            pub mod scalar; // a value as it is printed
+            pub mod emit; // documents as they are printed
+        }
+        pub mod origin; // where files come from
+        pub mod repository; // those that are read
+        pub mod opened; // the documents of one file, decrypted
+        pub mod built; // overlays, built
+        pub mod documents; // all that are ours
         pub mod load; // what is wanted, without errors
     }
     /// From the cluster.
@@ -371,6 +400,7 @@ pub mod cli {
     pub mod show_restore; // and of restores
     pub mod done; // what a command gives back
     pub mod validate; // backstay validate
+    pub mod build; // backstay build
     pub mod keys; // backstay keys
     pub mod init; // backstay init
     pub mod hooks; // backstay hooks

@@ -22,6 +22,8 @@ pub enum Need {
     Git,
     /// The program `sops`.
     Sops,
+    /// The program `kustomize`.
+    Kustomize,
     /// The programs `age` and `zstd`.
     Age,
     /// The program `helm`.
@@ -59,6 +61,7 @@ impl Parts {
                 Need::Azure => ("BACKSTAY_E2E_AZURE_URL", None),
                 Need::Git => ("BACKSTAY_E2E_GIT_HTTP_URL", None),
                 Need::Sops => ("BACKSTAY_E2E_BIN", Some("sops")),
+                Need::Kustomize => ("BACKSTAY_E2E_BIN", Some("kustomize")),
                 Need::Age => ("BACKSTAY_E2E_BIN", Some("age")),
                 Need::Helm => ("BACKSTAY_E2E_BIN", Some("helm")),
                 Need::Promtool => ("BACKSTAY_E2E_BIN", Some("promtool")),

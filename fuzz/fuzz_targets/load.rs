@@ -3,12 +3,12 @@
 
 use backstay::engine::seal::age::Identities;
 use backstay::engine::policy::load::load;
-use backstay::engine::policy::repository::{FileContent, Repository, SourceFile};
+use backstay::engine::policy::repository;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let file = SourceFile { path: "fuzz.yaml".into(), content: FileContent::Bytes(bytes.to_vec()) };
-    let repository = Repository { place: "fuzz".into(), files: vec![file], revision: None };
+    let files = [("fuzz.yaml".to_owned(), bytes.to_vec())];
+    let Ok(repository) = repository::memory(files.into(), "") else { return };
     if let Err(invalid) = load(&repository, &Identities::default()) {
         assert!(!invalid.problems.is_empty());
         let text = invalid.to_string();

@@ -16,6 +16,8 @@ pub struct Settings {
     pub has_policy_repo: bool,
     /// Branch, tag or commit of the policy repository.
     pub policy_ref: Option<String>,
+    /// Folder inside of the policy repository; absent: all of it.
+    pub policy_path: Option<String>,
     /// Name of the cluster; absent: the context's name.
     pub cluster_name: Option<String>,
     /// Kubeconfig file.

@@ -36,6 +36,9 @@ pub struct Global {
     /// Branch, tag or commit of the policy repository; default: its default branch
     #[arg(long, global = true, env = "BACKSTAY_POLICY_REF", value_name = "REF")]
     pub policy_ref: Option<String>,
+    /// Folder of the policy repository, such as `clusters/prod`: plain files or a kustomize overlay; default: all of it
+    #[arg(long, global = true, env = "BACKSTAY_POLICY_PATH", value_name = "PATH")]
+    pub policy_path: Option<String>,
     /// Name of the cluster in mirrors and archives; default: the name of the kubeconfig context
     #[arg(long, global = true, env = "BACKSTAY_CLUSTER_NAME", value_name = "NAME")]
     pub cluster_name: Option<String>,
@@ -103,6 +106,8 @@ pub enum Command {
     Run(RunArgs),
     /// Checks a policy repository and names every error at once
     Validate,
+    /// Prints what a kustomize overlay of the policy repository builds, as `kustomize build` does
+    Build(BuildArgs),
     /// Shows what a backup would collect and why the rest stays out
     Plan(PolicyArgs),
     /// Carries out a policy now and leaves one snapshot at each of its locations
@@ -160,6 +165,13 @@ pub struct InitArgs {
     /// Where the age key goes; it is made if it is not there, readable for you alone
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+}
+
+/// Options of `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Folder of the policy repository; default: the one of --policy-path, or its top
+    pub path: Option<String>,
 }
 
 /// A policy by name.

@@ -21,7 +21,7 @@ use super::migrate_args::MigrateCommand;
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::{
-    backup, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
+    backup, build, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
     restore_runs, resume, run as run_in_cluster, schema, snapshots, validate, verify,
 };
 
@@ -134,6 +134,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Init(args) => init::init(&app, &args),
         Command::Run(args) => run_in_cluster::run(app, &args, stop).await,
         Command::Validate => validate::validate(&app).await,
+        Command::Build(args) => build::build(&app, &args).await,
         Command::Plan(args) => backup::plan(&app, &args).await,
         Command::Backup(args) => backup::backup(&app, &args, stop).await,
         Command::Hooks(HooksCommand::List(args)) => hooks::list(&app, &args).await,
@@ -167,6 +168,7 @@ fn settings(global: &Global) -> Settings {
         policy_repo: global.policy_repo.clone().unwrap_or_else(|| ".".to_owned()),
         has_policy_repo: global.policy_repo.is_some(),
         policy_ref: global.policy_ref.clone(),
+        policy_path: global.policy_path.clone(),
         cluster_name: global.cluster_name.clone(),
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),

@@ -121,6 +121,7 @@ fn settings(folder: &Path) -> Settings {
         policy_repo: folder.join("policy").display().to_string(),
         has_policy_repo: true,
         policy_ref: None,
+        policy_path: None,
         cluster_name: Some("demo".into()),
         kubeconfig: None,
         context: None,

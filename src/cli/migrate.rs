@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::domain::problem::Problem;
 use crate::engine::migrate::modifiers::{Converted, convert};
 use crate::engine::migrate::velero_hooks::{self, ConvertedHooks};
-use crate::engine::policy::repository::MAX_FILE;
+use crate::engine::policy::origin::MAX_FILE;
 use crate::engine::yaml;
 use crate::work::failure::Failure;
 

@@ -82,7 +82,7 @@ fn view(app: &App, args: &RunArgs) -> Json {
     json!(RepositorySpec {
         url: app.policy_place(),
         reference: app.settings.policy_ref.clone(),
-        path: String::new(),
+        path: app.settings.policy_path.clone().unwrap_or_default(),
         interval: args.interval.to_string(),
         verify: false,
     })

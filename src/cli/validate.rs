@@ -16,6 +16,8 @@ use super::print::{Show, count};
 #[serde(rename_all = "camelCase")]
 pub struct Valid {
     place: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
     files: usize,
     policies: Vec<String>,
     locations: Vec<String>,
@@ -30,7 +32,8 @@ impl Show for Valid {
         if quiet {
             return Ok(());
         }
-        writeln!(out, "valid: {} ({})", self.place, count(self.files as u64, "file"))?;
+        let path = self.path.as_ref().map_or(String::new(), |path| format!(", {path}"));
+        writeln!(out, "valid: {}{path} ({})", self.place, count(self.files as u64, "file"))?;
         let kinds = [
             ("policies", &self.policies),
             ("locations", &self.locations),
@@ -55,6 +58,7 @@ pub async fn validate(app: &App) -> Result<Done, Failure> {
     let names = |keys: Vec<&String>| keys.into_iter().cloned().collect();
     Ok(Done::fine(Valid {
         place: app.policy_place(),
+        path: app.settings.policy_path.clone(),
         files: loaded.files,
         policies: names(loaded.set.policies.keys().collect()),
         locations: names(loaded.set.locations.keys().collect()),

@@ -169,7 +169,7 @@ impl Hands {
         revision: Option<&str>,
     ) -> Result<crate::engine::policy::repository::Repository, String> {
         let reference = revision.or(self.app.settings.policy_ref.as_deref());
-        self.within(LOOK, repository::open_at(&self.app, reference)).await
+        self.within(LOOK, repository::open_at(&self.app, repository::policy_path(&self.app), reference)).await
     }
 
     /// Earlier snapshots of a policy, from whichever archive answers.

@@ -95,7 +95,7 @@ fn attempt(
     let files: Vec<_> = people.iter().map(|resource| resource.file()).collect();
     let instead: BTreeSet<(&str, &str)> =
         people.iter().map(|one| (one.key.kind, one.key.name.as_str())).collect();
-    let nothing = Repository { place: String::new(), files: Vec::new(), revision: None };
+    let nothing = Repository::default();
     let beside = Beside { files: &files, instead: &instead };
     let loaded = load_beside(repository.unwrap_or(&nothing), &beside, identities)
         .map_err(|invalid| invalid.problems)?;

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::domain::custom_resource::Kind;
 use crate::domain::document::API_VERSION;
 use crate::domain::object::{Json, Manifest};
-use crate::engine::policy::repository::{FileContent, SourceFile};
+use crate::engine::policy::origin::FileContent;
+use crate::engine::policy::repository::{Role, SourceFile};
 
 /// Label of custom resources that Backstay made of documents in Git, for people to look at.
 pub const SOURCE: &str = "backstay.dev/source";
@@ -85,7 +86,8 @@ impl Resource {
             "metadata": {"name": self.key.name},
             "spec": self.spec,
         });
-        SourceFile { path: path(&self.key), content: FileContent::Bytes(document.to_string().into_bytes()) }
+        let content = FileContent::Bytes(document.to_string().into_bytes());
+        SourceFile { path: path(&self.key), content, part: Role::Plain }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::app::wiring::App;
 use crate::domain::document::PolicySet;
 use crate::domain::rules::Catalog;
 use crate::engine::policy::load::{Loaded, load as load_documents};
+use crate::engine::policy::origin::Error;
 use crate::engine::policy::repository::{self, Repository};
 
 use super::failure::Failure;
@@ -23,9 +24,14 @@ pub async fn load(app: &App) -> Result<PolicySet, Failure> {
 
 /// The documents with what was noticed about them.
 pub async fn read(app: &App) -> Result<Loaded, Failure> {
-    let repository = open(app).await?;
+    let repository = open(app, policy_path(app)).await?;
     let identities = app.identities().map_err(|e| Failure::of(&e))?;
     load_documents(&repository, &identities).map_err(|invalid| Failure::invalid(&invalid))
+}
+
+/// The folder of the policy repository that counts.
+pub fn policy_path(app: &App) -> &str {
+    app.settings.policy_path.as_deref().unwrap_or_default()
 }
 
 /// The built-in catalog and the repository's own.
@@ -36,32 +42,38 @@ pub fn catalog(set: &PolicySet) -> Result<Catalog, Failure> {
     })
 }
 
-/// The files of the policy repository.
+/// The files of the policy repository that a folder in it needs (`""`: all of it).
 ///
 /// # Errors
 /// It cannot be reached or read.
-pub async fn open(app: &App) -> Result<Repository, Failure> {
-    open_at(app, app.settings.policy_ref.as_deref()).await
+pub async fn open(app: &App, under: &str) -> Result<Repository, Failure> {
+    open_at(app, under, app.settings.policy_ref.as_deref()).await
 }
 
-/// The files of the policy repository at a branch, tag or commit.
+/// The same at a branch, tag or commit.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_at(app: &App, reference: Option<&str>) -> Result<Repository, Failure> {
+pub async fn open_at(app: &App, under: &str, reference: Option<&str>) -> Result<Repository, Failure> {
     let place = app.settings.policy_repo.clone();
-    let unreadable =
-        |e: repository::Error| Failure::misused(&e).hint("name a folder or a Git URL: --policy-repo");
+    let unreadable = |e: Error| match e {
+        Error::Missing { .. } => Failure::misused(&e).hint("name a folder of the repository: --policy-path"),
+        _ => Failure::misused(&e).hint("name a folder or a Git URL: --policy-repo"),
+    };
     if let Some(folder) = folder(&place) {
+        if folder.is_file() && !under.is_empty() {
+            let hint = "name the repository's folder or its Git URL as --policy-repo";
+            return Err(Failure::usage(format!("{place} is a file: there is no `{under}` in it")).hint(hint));
+        }
         if reference.is_some() && !folder.join("HEAD").exists() {
             return Err(Failure::usage("--policy-ref needs a Git URL").hint(format!("write file://{place}")));
         }
         if !folder.join("HEAD").exists() {
-            return repository::folder(&folder).map_err(unreadable);
+            return repository::folder(&folder, under).map_err(unreadable);
         }
     }
     let tree = app.policy_tree(reference).await.map_err(|e| Failure::of(&e))?;
-    repository::commit(tree.as_ref(), "", &app.policy_place()).map_err(unreadable)
+    repository::commit(tree.as_ref(), under, &app.policy_place()).map_err(unreadable)
 }
 
 /// A path that is no URL; what is not there is a path too, for a clear error.

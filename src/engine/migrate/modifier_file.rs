@@ -16,7 +16,8 @@ use crate::domain::path::escape;
 use crate::domain::problem::Problem;
 use crate::domain::schema::schema_of_type;
 use crate::engine::policy::check::{Mended, Part, Shape, mend};
-use crate::engine::policy::source::{self, Node, Place};
+use crate::engine::policy::node::{Node, Place};
+use crate::engine::policy::source;
 use crate::engine::yaml;
 
 /// The document: a version and rules.
@@ -162,7 +163,7 @@ impl ModifierFile {
         let Some(inside) = inside.as_str() else {
             return Err(self.problem(FieldError::new(pointer, "must be a text"), Part::Value));
         };
-        let before = find(text, inside, self.node.key_at(&pointer).line);
+        let before = source::before_block(text, inside, self.node.key_at(&pointer).line);
         let name = if before.is_some() { self.name } else { format!("{} ({key})", self.name) };
         match one(&name, inside) {
             Ok(node) => Ok(Self { name, node, before: before.unwrap_or_default() }),
@@ -206,27 +207,10 @@ fn one(name: &str, text: &str) -> Result<Node, Problem> {
         (Some(node), true) => Ok(node),
         (None, _) => Err(Problem::file(name, "there is no document in it")),
         (Some(second), false) => {
-            let place = second.place();
+            let place = second.place;
             Err(Problem::file(name, "there is more than one document in it").at(place.line, place.column))
         }
     }
-}
-
-/// Lines and columns before a text that stands in a file line by line behind one indentation, after the line of its key.
-fn find(file: &str, inside: &str, key: u64) -> Option<Place> {
-    let (lines, wanted): (Vec<&str>, Vec<&str>) = (file.lines().collect(), inside.lines().collect());
-    let skipped = wanted.iter().position(|line| !line.is_empty())?;
-    let indent_at = |at: usize| {
-        let indent = lines.get(at + skipped)?.strip_suffix(wanted[skipped])?;
-        let same = |(i, line): (usize, &&str)| {
-            let whole = lines.get(at + i).copied().unwrap_or_default();
-            line.is_empty() && whole.trim().is_empty() || whole.strip_prefix(indent) == Some(line)
-        };
-        (indent.trim().is_empty() && wanted.iter().enumerate().all(same)).then_some(indent.chars().count())
-    };
-    let start = usize::try_from(key).ok()?;
-    let (line, column) = (start..lines.len()).find_map(|at| Some((at, indent_at(at)?)))?;
-    Some(Place { line: line as u64, column: column as u64 })
 }
 
 fn shifted(problem: Problem, before: Place) -> Problem {

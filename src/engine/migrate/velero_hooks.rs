@@ -19,7 +19,8 @@ use crate::domain::problem::Problem;
 use crate::domain::schema::schema_of_type;
 use crate::engine::hooks::velero::{self, WAIT};
 use crate::engine::policy::check::{Part, Shape};
-use crate::engine::policy::source::{self, Node};
+use crate::engine::policy::node::Node;
+use crate::engine::policy::source;
 use crate::engine::yaml;
 
 /// Hooks, and what the reader should know about them.

@@ -1,27 +1,26 @@
-//! Finds the documents of Backstay in the files of a policy repository, decrypts them, and guards against keys in the clear.
+//! Finds the documents of Backstay in the files and overlays of a policy repository.
 //!
 //! In: `Repository`, identities · Out: `Documents` · Touches: nothing
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::repository::{FileContent, MAX_FILE, Repository, SourceFile};
-use super::source::{self, Node};
+use super::built::{overlay, problem, rivals};
+use super::kustomize::path::{NAMES, join, shown};
+use super::node::Node;
+use super::opened::{is_or_may_be_ours, open, private_keys};
+use super::repository::{Repository, Role};
 use crate::domain::document::API_VERSION;
 use crate::domain::field::{FieldError, closest};
 use crate::domain::object::Json;
 use crate::domain::problem::Problem;
 use crate::domain::schema::KINDS;
 use crate::engine::seal::age::Identities;
-use crate::engine::seal::sops;
 
 /// The documents of a repository that are meant for Backstay, and everything that is wrong with the files.
 #[derive(Debug, Default)]
 pub struct Documents {
-    /// Documents, in the order of files and lines.
+    /// Documents, in the order of files and lines, then of overlays.
     pub found: Vec<Found>,
     /// What is wrong.
     pub problems: Vec<Problem>,
@@ -32,21 +31,21 @@ pub struct Documents {
 /// One document of one of our kinds.
 #[derive(Debug)]
 pub struct Found {
-    /// Path of its file.
-    pub file: String,
     /// Its kind.
     pub kind: &'static str,
     /// Its content, decrypted.
     pub tree: Json,
     node: Node,
+    /// Paths of all files: a document of an overlay has fields from several.
+    files: Arc<[String]>,
     /// Texts that were encrypted; no message may repeat them.
-    secrets: BTreeSet<String>,
+    secrets: Arc<BTreeSet<String>>,
 }
 
 impl Found {
     /// The problem of a field; `key` for those that should not be there.
     pub fn problem(&self, mut error: FieldError, key: bool) -> Problem {
-        for secret in &self.secrets {
+        for secret in self.secrets.iter() {
             error.message = error.message.replace(secret, "***");
             error.help = error.help.map(|help| help.replace(secret, "***"));
         }
@@ -54,29 +53,67 @@ impl Found {
         let inner = value.is_none_or(|value| value.is_object() || value.is_array() || value.is_null());
         let place =
             if key || inner { self.node.key_at(&error.pointer) } else { self.node.value_at(&error.pointer) };
-        Problem::field(&self.file, (place.line, place.column), error)
+        Problem::field(self.file(place.file), (place.line, place.column), error)
     }
 
     /// Whether some of it was encrypted.
     pub fn is_sealed(&self) -> bool {
-        !self.secrets.is_empty()
+        holds(&self.tree, &self.secrets)
     }
 
     /// Where the document begins, as `file:line`.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.file, self.node.place().line)
+        format!("{}:{}", self.file(self.node.place.file), self.node.place.line)
+    }
+
+    fn file(&self, index: usize) -> &str {
+        self.files.get(index).map_or("", String::as_str)
     }
 }
 
-/// Reads every file.
+/// Reads every file and builds every overlay.
 pub fn documents(repository: &Repository, identities: &Identities) -> Documents {
     let mut all = Documents::default();
-    for file in &repository.files {
-        if let Err(problem) = all.file(file, identities) {
-            all.problems.push(problem);
+    let files: Arc<[String]> = repository.files.iter().map(|file| file.path.clone()).collect();
+    for (index, file) in repository.files.iter().enumerate() {
+        let path = &file.path;
+        all.problems.extend(private_keys(file, index).into_iter().map(|fault| problem(repository, fault)));
+        if file.part == Role::Named {
+            continue;
+        }
+        match open(file, index, Some(identities)) {
+            Err(fault) => all.problems.push(problem(repository, fault)),
+            Ok(opened) => {
+                if opened.nodes.is_empty() && opened.locked.is_empty() {
+                    all.notes.push(format!("{path}: there is no document in it"));
+                }
+                all.problems.extend(opened.locked.into_iter().map(|fault| problem(repository, fault)));
+                all.sort(path, opened.nodes, &files, opened.secrets);
+            }
         }
     }
+    if let Some(problem) = several(repository) {
+        all.problems.push(problem);
+        return all;
+    }
+    for reached in &repository.overlays {
+        let built = overlay(repository, &reached.folder, Some(identities));
+        all.problems.extend(built.faults.into_iter().map(|fault| problem(repository, fault)));
+        all.sort(shown(&reached.folder), built.nodes, &files, built.secrets);
+    }
     all
+}
+
+/// Overlays that are different views of the same files cannot all be read.
+fn several(repository: &Repository) -> Option<Problem> {
+    let rivals = rivals(repository);
+    let first = rivals.first()?;
+    let names: Vec<&str> = rivals.iter().map(|overlay| shown(&overlay.folder)).collect();
+    let file =
+        NAMES.map(|name| join(&first.folder, name)).into_iter().find(|path| first.files.contains(path));
+    let message = format!("overlays share files, so only one can be read at a time: {}", names.join(", "));
+    let help = format!("choose one with --policy-path, such as `--policy-path {}`", names[0]);
+    Some(Problem::file(&file.unwrap_or_default(), message).help(help))
 }
 
 impl Documents {
@@ -101,30 +138,15 @@ impl Documents {
         self.notes.extend(others.notes);
     }
 
-    fn file(&mut self, file: &SourceFile, identities: &Identities) -> Result<(), Problem> {
-        let path = &file.path;
-        let text = text(file)?;
-        self.problems.extend(private_keys(path, text));
-        let name = path.rsplit('/').next().unwrap_or_default();
-        if ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name) {
-            let help = "write plain documents, or keep this folder out with .backstayignore";
-            return Err(Problem::file(path, "kustomize overlays are not read yet").help(help));
-        }
-        let nodes = source::read(text).map_err(|e| {
-            Problem::file(path, format!("cannot read YAML: {}", e.message)).at(e.line, e.column)
-        })?;
-        if nodes.is_empty() {
-            self.notes.push(format!("{path}: there is no document in it"));
-        }
-        let trees: Vec<Json> = nodes.iter().map(Node::to_json).collect();
-        let plain = self.decrypted(path, &nodes, &trees, identities);
+    /// Keeps the documents that are ours, and counts the others.
+    fn sort(&mut self, from: &str, nodes: Vec<Node>, files: &Arc<[String]>, secrets: BTreeSet<String>) {
+        let secrets = Arc::new(secrets);
         let mut foreign = 0_usize;
-        for ((node, tree), sealed) in nodes.into_iter().zip(plain).zip(&trees) {
-            let Some(tree) = tree else { continue };
-            let mut secrets = BTreeSet::new();
-            opened(sealed, &tree, &mut secrets);
+        for node in nodes {
+            let tree = node.to_json();
             let kind = kind_of(&tree);
-            let found = Found { file: path.clone(), kind: "", tree, node, secrets };
+            let found =
+                Found { kind: "", tree, node, files: Arc::clone(files), secrets: Arc::clone(&secrets) };
             match kind {
                 Ok(Some(kind)) => self.found.push(Found { kind, ..found }),
                 Ok(None) => foreign += 1,
@@ -133,109 +155,9 @@ impl Documents {
         }
         if foreign > 0 {
             let documents = if foreign == 1 { "document is" } else { "documents are" };
-            self.notes.push(format!("{path}: {foreign} {documents} not for Backstay"));
+            self.notes.push(format!("{from}: {foreign} {documents} not for Backstay"));
         }
-        Ok(())
     }
-
-    /// The documents of a file without encryption, where they are or may be ours; `None` where that failed.
-    fn decrypted(
-        &mut self,
-        path: &str,
-        nodes: &[Node],
-        trees: &[Json],
-        identities: &Identities,
-    ) -> Vec<Option<Json>> {
-        let sealed = |tree: &&Json| sops::is_encrypted(tree) && is_or_may_be_ours(tree);
-        let one_unit =
-            |tree: &Json| sops::is_encrypted(tree) && tree["sops"]["mac"] == trees[0]["sops"]["mac"];
-        if trees.len() > 1 && trees.iter().all(one_unit) && trees.iter().any(|t| sealed(&t)) {
-            return match sops::decrypt_all(trees.to_vec(), identities) {
-                Ok(opened) => opened.into_iter().map(Some).collect(),
-                Err(error) => {
-                    self.problems.push(locked(path, &nodes[0], &trees[0], &error));
-                    vec![None; trees.len()]
-                }
-            };
-        }
-        let mut open = |(node, tree): (&Node, &Json)| {
-            if !sealed(&tree) {
-                return Some(tree.clone());
-            }
-            let problem = |error| self.problems.push(locked(path, node, tree, &error));
-            sops::decrypt(tree.clone(), identities).map_err(problem).ok()
-        };
-        nodes.iter().zip(trees).map(&mut open).collect()
-    }
-}
-
-fn locked(path: &str, node: &Node, tree: &Json, error: &sops::Error) -> Problem {
-    let mut message = format!("the document is encrypted: {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    let to = sops::recipients(tree).join(", ");
-    let problem = Problem::file(path, message).at(node.place().line, node.place().column);
-    match error {
-        sops::Error::WrongIdentity(_) | sops::Error::Key(_) if !to.is_empty() => {
-            problem.help(format!("give --identity with the key of {to}"))
-        }
-        _ => problem,
-    }
-}
-
-/// The text of a file, if it is one.
-fn text(file: &SourceFile) -> Result<&str, Problem> {
-    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
-    match &file.content {
-        FileContent::TooLong(length) => {
-            let message = format!("the file has {} MiB; the limit is {} MiB", mib(*length), mib(MAX_FILE));
-            Err(Problem::file(&file.path, message).help("split it, or name it in .backstayignore"))
-        }
-        FileContent::Bytes(bytes) => std::str::from_utf8(bytes).map_err(|error| {
-            let (line, column) = place_in(&bytes[..error.valid_up_to()]);
-            let message = if bytes.contains(&0) { "the file is no text" } else { "the file is not in UTF-8" };
-            Problem::file(&file.path, message).at(line, column)
-        }),
-    }
-}
-
-/// Line and column after some bytes.
-fn place_in(before: &[u8]) -> (u64, u64) {
-    let text = String::from_utf8_lossy(before);
-    let last = text.rsplit('\n').next().unwrap_or_default();
-    (text.matches('\n').count() as u64 + 1, last.chars().count() as u64 + 1)
-}
-
-/// How an age secret key begins: as it is, and in Base64 with zero, one or two bytes before it.
-static KEY_MARKS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let plain = "AGE-SECRET-KEY-";
-    let shifted = |shift: usize| {
-        let text = STANDARD.encode("\0".repeat(shift) + plain);
-        text[(shift * 8).div_ceil(6)..(shift + plain.len()) * 8 / 6].to_owned()
-    };
-    [plain.to_owned(), plain.to_lowercase()].into_iter().chain((0..3).map(shifted)).collect()
-});
-
-/// Every place where a private key stands in the clear.
-fn private_keys(path: &str, text: &str) -> Vec<Problem> {
-    let mut places: Vec<usize> =
-        KEY_MARKS.iter().flat_map(|mark| text.match_indices(mark.as_str()).map(|(at, _)| at)).collect();
-    places.sort_unstable();
-    let problem = |at: usize| {
-        let (line, column) = place_in(&text.as_bytes()[..at]);
-        let help = "take it out, and replace the key: the history of the repository keeps it";
-        Problem::file(path, "an age secret key stands here in the clear").at(line, column).help(help)
-    };
-    places.into_iter().map(problem).collect()
-}
-
-/// Whether a document is of our group, or hides its API version.
-fn is_or_may_be_ours(tree: &Json) -> bool {
-    let version = tree["apiVersion"].as_str().unwrap_or_default();
-    version.starts_with("backstay.dev/") || version.starts_with("ENC[")
 }
 
 /// Which of our kinds a document is; `None` for documents that are not meant for Backstay.
@@ -280,21 +202,12 @@ fn wrong_kind(kind: &str) -> FieldError {
     FieldError::new("/kind", format!("there is no kind `{kind}`")).help(help)
 }
 
-/// Collects the texts that differ between an encrypted tree and the opened one.
-fn opened(sealed: &Json, plain: &Json, secrets: &mut BTreeSet<String>) {
-    match (sealed, plain) {
-        (Json::Object(sealed), Json::Object(plain)) => {
-            plain
-                .iter()
-                .for_each(|(key, value)| opened(sealed.get(key).unwrap_or(&Json::Null), value, secrets));
-        }
-        (Json::Array(sealed), Json::Array(plain)) => {
-            sealed.iter().zip(plain).for_each(|(sealed, plain)| opened(sealed, plain, secrets));
-        }
-        (Json::String(before), plain) if before.starts_with("ENC[") => {
-            let text = plain.as_str().map_or_else(|| plain.to_string(), str::to_owned);
-            secrets.extend((text.chars().count() > 1).then_some(text));
-        }
-        _ => {}
+/// Whether one of these texts is a value somewhere in a tree.
+fn holds(tree: &Json, texts: &BTreeSet<String>) -> bool {
+    match tree {
+        Json::Object(map) => map.values().any(|value| holds(value, texts)),
+        Json::Array(list) => list.iter().any(|value| holds(value, texts)),
+        Json::String(text) => texts.contains(text),
+        other => texts.contains(&other.to_string()),
     }
 }

@@ -81,7 +81,8 @@ pub fn load_beside(
 ) -> Result<Loaded, Invalid> {
     let mut read = documents(repository, identities);
     let shadowed = read.leave_out(beside.instead);
-    let others = Repository { files: beside.files.to_vec(), place: String::new(), revision: None };
+    let mut others = Repository { files: beside.files.to_vec(), ..Repository::default() };
+    others.files.sort_by(|a, b| a.path.cmp(&b.path));
     read.join(documents(&others, &Identities::default()));
     let mut desk = Desk { problems: read.problems, ..Desk::default() };
     desk.set.revision.clone_from(&repository.revision);

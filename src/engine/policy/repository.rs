@@ -1,16 +1,19 @@
-//! Reads the files of a policy repository: from a folder, or from a commit through the Git port.
+//! Reads the files of a policy repository that count: all YAML files below a folder, or what its overlay names.
 //!
-//! In: a folder or a `Tree` · Out: `Repository` · Touches: git, the policy folder
+//! In: an `Origin`, a folder in it · Out: `Repository` · Touches: through `Origin`
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use crate::ports::git::{self, Tree};
+use crate::ports::git::Tree;
 
-/// The longest file that is read.
-pub const MAX_FILE: u64 = 8 * 1024 * 1024;
+use super::kustomize::file::mentions;
+use super::kustomize::path::{NAMES, join, resolve};
+use super::node::Place;
+use super::origin::{Commit, Error, FileContent, Folder, Memory, Origin};
+use super::source;
 
 /// How many files are read at most.
 pub const MAX_FILES: usize = 10_000;
@@ -21,45 +24,15 @@ pub const MAX_TOTAL: u64 = 256 * 1024 * 1024;
 /// Name of the files that name files to leave alone, in the syntax of `.gitignore`.
 pub const IGNORE_FILE: &str = ".backstayignore";
 
-/// Why a policy repository cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file or folder cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of the commit cannot be read.
-    #[error("cannot read the files of the commit")]
-    Git(#[from] git::Error),
-    /// An ignore file that is no ignore file.
-    #[error("cannot read {file}: {reason}")]
-    Ignore {
-        /// Its path.
-        file: String,
-        /// Why.
-        reason: String,
-    },
-    /// More than a policy repository can hold.
-    #[error("cannot read {place}: it has more than {limit}; name what to leave alone in {IGNORE_FILE}")]
-    TooMuch {
-        /// Folder or repository.
-        place: String,
-        /// Which limit, such as `10000 YAML files`.
-        limit: String,
-    },
-}
-
-/// The YAML files of a policy repository, sorted by path.
-#[derive(Clone, Debug)]
+/// The files of a policy repository that are read, sorted by path.
+#[derive(Clone, Debug, Default)]
 pub struct Repository {
     /// What it is for people: a folder, or a URL.
     pub place: String,
     /// Files.
     pub files: Vec<SourceFile>,
+    /// Folders that are built.
+    pub overlays: Vec<Reached>,
     /// The commit, when it was read from one.
     pub revision: Option<String>,
 }
@@ -71,182 +44,220 @@ pub struct SourceFile {
     pub path: String,
     /// Content.
     pub content: FileContent,
+    /// Why it is read.
+    pub part: Role,
 }
 
-/// Content of a file, unless it is too long to be read.
-#[derive(Clone, PartialEq, Eq)]
-pub enum FileContent {
-    /// All of it.
-    Bytes(Vec<u8>),
-    /// Longer than [`MAX_FILE`]: only its length in bytes.
-    TooLong(u64),
+/// Why a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// For its documents.
+    Plain,
+    /// Because a kustomization names it.
+    Named,
 }
 
-impl std::fmt::Debug for FileContent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::TooLong(length) => write!(f, "{length} bytes, too long"),
-        }
+/// A folder with a kustomization, and the files that it uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The folder.
+    pub folder: String,
+    /// Paths of its files, its own kustomization first of all.
+    pub files: BTreeSet<String>,
+}
+
+impl Repository {
+    /// The position of a file.
+    pub fn position(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
     }
 }
 
-/// Reads a folder with all its folders, or a single file.
+/// Reads a folder with all its folders, or a single file; `under` narrows it to a folder inside (`""`: all of it).
 ///
-/// Hidden files and folders (`.git`, `.github`) are left alone, and so are folders behind symbolic links.
-pub fn folder(top: &Path) -> Result<Repository, Error> {
-    let mut reading = Reading::new(top.display().to_string());
-    let found = fs::metadata(top).map_err(|source| Error::Read { path: top.into(), source })?;
-    if found.is_file() {
-        let name = top.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        reading.file(&name, top)?;
-    } else {
-        reading.folder("", top)?;
+/// Hidden files and folders (`.git`, `.github`) are left alone, and so are folders behind symbolic links. A folder with
+/// a kustomization is built: only what it names is read, also from elsewhere in the repository.
+pub fn folder(top: &Path, under: &str) -> Result<Repository, Error> {
+    let place = top.display().to_string();
+    let found = std::fs::metadata(top).map_err(|source| Error::Read { path: top.into(), source })?;
+    if !found.is_file() {
+        return Reading::new(place, &Folder(top)).finish(under, None);
     }
-    Ok(reading.finish(None))
+    let name = top.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let parent = top.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Reading::new(place, &Folder(parent)).finish(&name, None)
 }
 
-/// Reads a folder of a commit; `""` is the top.
+/// Reads a commit in the same way.
 pub fn commit(tree: &dyn Tree, under: &str, place: &str) -> Result<Repository, Error> {
-    let mut reading = Reading::new(place.to_owned());
-    let base = if under.is_empty() { String::new() } else { format!("{}/", under.trim_matches('/')) };
-    let files = tree.files(under.trim_matches('/'))?;
-    let inside = |path: &str| path.strip_prefix(&base).unwrap_or(path).to_owned();
-    for (path, blob) in files.iter().filter(|(path, _)| file_name(path) == IGNORE_FILE) {
-        reading.ignore(&inside(path), &String::from_utf8_lossy(&tree.read(blob)?))?;
-    }
-    for (path, blob) in &files {
-        let path = inside(path);
-        if is_policy_file(file_name(&path)) && !is_hidden(&path) && !reading.is_ignored(&path, Kind::File) {
-            let bytes = tree.read(blob)?;
-            let length = bytes.len() as u64;
-            let content =
-                if length > MAX_FILE { FileContent::TooLong(length) } else { FileContent::Bytes(bytes) };
-            reading.take(path, content)?;
-        }
-    }
-    Ok(reading.finish(tree.commit_id().map(Into::into)))
+    let origin = Commit::open(tree)?;
+    Reading::new(place.to_owned(), &origin).finish(under, tree.commit_id().map(Into::into))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
+/// Reads files in memory in the same way.
+pub fn memory(files: BTreeMap<String, Vec<u8>>, under: &str) -> Result<Repository, Error> {
+    Reading::new("memory".into(), &Memory(files)).finish(under, None)
 }
 
 /// A repository while it is read.
-struct Reading {
+struct Reading<'a> {
     place: String,
-    files: Vec<SourceFile>,
+    origin: &'a dyn Origin,
+    files: BTreeMap<String, SourceFile>,
+    overlays: Vec<Reached>,
     bytes: u64,
     /// Folder and rules of each ignore file.
     ignores: Vec<(String, Gitignore)>,
 }
 
-impl Reading {
-    fn new(place: String) -> Self {
-        Self { place, files: Vec::new(), bytes: 0, ignores: Vec::new() }
+impl<'a> Reading<'a> {
+    fn new(place: String, origin: &'a dyn Origin) -> Self {
+        Self { place, origin, files: BTreeMap::new(), overlays: Vec::new(), bytes: 0, ignores: Vec::new() }
     }
 
-    fn finish(mut self, revision: Option<String>) -> Repository {
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        Repository { place: self.place, files: self.files, revision }
-    }
-
-    fn folder(&mut self, inside: &str, folder: &Path) -> Result<(), Error> {
-        let failed = |source| Error::Read { path: folder.into(), source };
-        let rules = folder.join(IGNORE_FILE);
-        if rules.is_file() {
-            let text = fs::read(&rules).map_err(|source| Error::Read { path: rules, source })?;
-            self.ignore(&join(inside, IGNORE_FILE), &String::from_utf8_lossy(&text))?;
+    fn finish(mut self, under: &str, revision: Option<String>) -> Result<Repository, Error> {
+        let missing = || Error::Missing { place: self.place.clone(), path: under.to_owned() };
+        let path = resolve("", if under.is_empty() { "." } else { under }, Place::default())
+            .map_err(|_| missing())?;
+        if self.origin.list(&path)?.is_some() {
+            self.rules_above(&path)?;
+            self.walk(&path)?;
+        } else if let Some(content) = self.origin.read(&path)? {
+            self.take(&path, content, Role::Plain)?;
+        } else {
+            return Err(missing());
         }
-        let entries = fs::read_dir(folder).map_err(failed)?;
-        let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
+        for overlay in std::mem::take(&mut self.overlays) {
+            let reached = self.reach(overlay.folder)?;
+            self.overlays.push(reached);
+        }
+        let files = self.files.into_values().collect();
+        Ok(Repository { place: self.place, files, overlays: self.overlays, revision })
+    }
+
+    /// Reads the ignore files of the folders above one.
+    fn rules_above(&mut self, path: &str) -> Result<(), Error> {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let top = (!path.is_empty()).then_some("");
+        for folder in top.into_iter().chain(above) {
+            self.rules(folder)?;
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, folder: &str) -> Result<(), Error> {
+        let file = join(folder, IGNORE_FILE);
+        let Some(FileContent::Bytes(bytes)) = self.origin.read(&file)? else { return Ok(()) };
+        let bad = |error: ignore::Error| Error::Ignore { file: file.clone(), reason: error.to_string() };
+        let mut rules = GitignoreBuilder::new("");
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            rules.add_line(None, line).map_err(bad)?;
+        }
+        self.ignores.push((join(folder, ""), rules.build().map_err(bad)?));
+        Ok(())
+    }
+
+    /// Finds the YAML files and the overlays below a folder.
+    fn walk(&mut self, folder: &str) -> Result<(), Error> {
+        self.rules(folder)?;
+        let entries = self.origin.list(folder)?.unwrap_or_default();
+        let wanted = |name: &str, is_folder: bool| {
+            !name.starts_with('.') && !self.is_ignored(&join(folder, name), is_folder)
+        };
+        let entries: Vec<_> =
+            entries.into_iter().filter(|entry| wanted(&entry.name, entry.is_folder)).collect();
+        if entries.iter().any(|entry| !entry.is_folder && NAMES.contains(&entry.name.as_str())) {
+            self.overlays.push(Reached { folder: folder.to_owned(), files: BTreeSet::new() });
+            return Ok(());
+        }
         for entry in entries {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let (inside, path) = (join(inside, &name), entry.path());
-            let is_folder = entry.file_type().map_err(failed)?.is_dir();
-            let kind = if is_folder { Kind::Folder } else { Kind::File };
-            if name.starts_with('.') || self.is_ignored(&inside, kind) {
-                continue;
-            }
-            if is_folder {
-                self.folder(&inside, &path)?;
-            } else if is_policy_file(&name) && path.is_file() {
-                self.file(&inside, &path)?;
+            let path = join(folder, &entry.name);
+            if entry.is_folder {
+                self.walk(&path)?;
+            } else if is_policy_file(&entry.name)
+                && let Some(content) = self.origin.read(&path)?
+            {
+                self.take(&path, content, Role::Plain)?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, inside: &str, path: &Path) -> Result<(), Error> {
-        let failed = |source| Error::Read { path: path.into(), source };
-        let length = fs::metadata(path).map_err(failed)?.len();
-        let content = if length > MAX_FILE {
-            FileContent::TooLong(length)
-        } else {
-            FileContent::Bytes(fs::read(path).map_err(failed)?)
-        };
-        self.take(inside.to_owned(), content)
+    /// Reads everything that an overlay names, and what is named there.
+    fn reach(&mut self, top: String) -> Result<Reached, Error> {
+        let mut reached = Reached { folder: top.clone(), files: BTreeSet::new() };
+        let (mut queue, mut seen) = (vec![top.clone()], BTreeSet::from([top]));
+        while let Some(folder) = queue.pop() {
+            for name in NAMES {
+                let path = join(&folder, name);
+                if !self.bring(&path)? {
+                    continue;
+                }
+                let named = self.named(&path);
+                reached.files.insert(path);
+                for path in named.iter().filter_map(|path| resolve(&folder, path, Place::default()).ok()) {
+                    if self.bring(&path)? {
+                        reached.files.insert(path);
+                    } else if seen.insert(path.clone()) {
+                        queue.push(path);
+                    }
+                }
+            }
+        }
+        Ok(reached)
     }
 
-    fn take(&mut self, path: String, content: FileContent) -> Result<(), Error> {
+    /// Reads a file that is named, if it is there.
+    fn bring(&mut self, path: &str) -> Result<bool, Error> {
+        if self.files.contains_key(path) {
+            return Ok(true);
+        }
+        let Some(content) = self.origin.read(path)? else { return Ok(false) };
+        self.take(path, content, Role::Named)?;
+        Ok(true)
+    }
+
+    /// What a kustomization names; nothing where it cannot be read, which the build says.
+    fn named(&self, path: &str) -> Vec<String> {
+        let Some(SourceFile { content: FileContent::Bytes(bytes), .. }) = self.files.get(path) else {
+            return Vec::new();
+        };
+        let nodes = std::str::from_utf8(bytes).ok().and_then(|text| source::read(text).ok());
+        nodes.unwrap_or_default().iter().flat_map(mentions).collect()
+    }
+
+    fn take(&mut self, path: &str, content: FileContent, part: Role) -> Result<(), Error> {
         if let FileContent::Bytes(bytes) = &content {
             self.bytes += bytes.len() as u64;
         }
-        self.files.push(SourceFile { path, content });
+        self.files.insert(path.to_owned(), SourceFile { path: path.to_owned(), content, part });
         let limit = if self.files.len() > MAX_FILES {
-            format!("{MAX_FILES} YAML files")
+            format!("{MAX_FILES} files")
         } else if self.bytes > MAX_TOTAL {
-            format!("{} MiB of YAML", MAX_TOTAL / 1024 / 1024)
+            format!("{} MiB of files", MAX_TOTAL / 1024 / 1024)
         } else {
             return Ok(());
         };
         Err(Error::TooMuch { place: self.place.clone(), limit })
     }
 
-    fn ignore(&mut self, file: &str, text: &str) -> Result<(), Error> {
-        let bad = |error: ignore::Error| Error::Ignore { file: file.into(), reason: error.to_string() };
-        let mut rules = GitignoreBuilder::new("");
-        for line in text.lines() {
-            rules.add_line(None, line).map_err(bad)?;
-        }
-        let folder = file.strip_suffix(IGNORE_FILE).unwrap_or_default().to_owned();
-        self.ignores.push((folder, rules.build().map_err(bad)?));
-        Ok(())
-    }
-
     /// The rules of the innermost folder that says anything decide.
-    fn is_ignored(&self, path: &str, kind: Kind) -> bool {
+    fn is_ignored(&self, path: &str, is_folder: bool) -> bool {
         let mut rules: Vec<_> = self
             .ignores
             .iter()
-            .filter_map(|(folder, rules)| Some((path.strip_prefix(folder)?, rules)))
+            .filter_map(|(folder, rules)| Some((path.strip_prefix(folder.as_str())?, rules)))
             .collect();
         rules.sort_by_key(|(rest, _)| rest.len());
-        let said =
-            rules.into_iter().map(|(rest, r)| r.matched_path_or_any_parents(rest, kind == Kind::Folder));
+        let said = rules.into_iter().map(|(rest, r)| r.matched_path_or_any_parents(rest, is_folder));
         said.into_iter().find(|found| !found.is_none()).is_some_and(|found| found.is_ignore())
     }
-}
-
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
-}
-
-fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.'))
 }
 
 /// YAML files, and the kustomization that has no ending.
 fn is_policy_file(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml") || name == "Kustomization"
+    ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml")
 }
 
 #[cfg(test)]

@@ -7,46 +7,85 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use crate::domain::object::{Json, JsonMap};
+use super::node::{Content, Field, Node, Place};
+use crate::domain::object::Json;
 use crate::engine::yaml;
-
-/// Where something stands in a file. Both count from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Line.
-    pub line: u64,
-    /// Column, in characters.
-    pub column: u64,
-}
 
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
-        Self { line: location.line(), column: location.column() }
+        Self { file: 0, line: location.line(), column: location.column() }
     }
-}
-
-/// A value and where it stands.
-#[derive(Clone, Debug)]
-pub struct Node {
-    place: Place,
-    content: Content,
-}
-
-#[derive(Clone, Debug)]
-enum Content {
-    Scalar(Json),
-    List(Vec<Node>),
-    Map(Vec<(String, Place, Node)>),
 }
 
 /// Reads every document of a text; empty ones are left out.
 ///
 /// Takes what [`yaml::reading`] takes, but less of it: what aliases repeat is bounded, because a policy needs none.
 pub fn read(text: &str) -> Result<Vec<Node>, yaml::Error> {
-    yaml::with_stack(text, |text| {
+    let mut nodes: Vec<Node> = yaml::with_stack(text, |text| {
         serde_saphyr::from_multiple_with_options(text, reading())
             .map_err(|error| plain(yaml::Error::from(&error)))
-    })
+    })?;
+    let lines: Vec<&str> = text.lines().collect();
+    for node in &mut nodes {
+        tell_empty(node, &lines);
+    }
+    if let Some(last) = nodes.last_mut().filter(|_| !text.ends_with('\n')) {
+        end_with_text(last, &lines);
+    }
+    Ok(nodes)
+}
+
+/// A block of lines that ends with the text has no line end of its own.
+fn end_with_text(node: &mut Node, lines: &[&str]) {
+    let place = node.place;
+    let last = match &mut node.content {
+        Content::List(items) => items.last_mut(),
+        Content::Map(fields) => fields.last_mut().map(|field| &mut field.value),
+        Content::Scalar(Json::String(text)) if text.ends_with('\n') && begins_block(place, lines) => {
+            text.pop();
+            None
+        }
+        Content::Scalar(_) | Content::Empty => None,
+    };
+    if let Some(last) = last {
+        end_with_text(last, lines);
+    }
+}
+
+/// Whether a value is a block: its place is that of its mark, or of its first line.
+fn begins_block(place: Place, lines: &[&str]) -> bool {
+    let line = usize::try_from(place.line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let above = lines.iter().take(line).rev().find(|line| !line.trim().is_empty());
+    let marked = |line: &str| {
+        let last =
+            line.split(" #").next().unwrap_or_default().split_whitespace().next_back().unwrap_or_default();
+        last.starts_with(['|', '>']) && last[1..].chars().all(|c| "+-".contains(c) || c.is_ascii_digit())
+    };
+    rest_of_line(place, lines).starts_with(['|', '>']) || above.is_some_and(|line| marked(line))
+}
+
+/// What stands in a line from a place on.
+fn rest_of_line<'t>(place: Place, lines: &[&'t str]) -> &'t str {
+    let position = |n: u64| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+    let line = lines.get(position(place.line)).copied().unwrap_or_default();
+    line.char_indices().nth(position(place.column)).map_or("", |(at, _)| &line[at..])
+}
+
+/// Tells nulls that are written from those that are not.
+fn tell_empty(node: &mut Node, lines: &[&str]) {
+    match &mut node.content {
+        Content::Scalar(value) if value.is_null() => {
+            let rest = rest_of_line(node.place, lines);
+            if !rest.starts_with(['~', '*'])
+                && !["null", "Null", "NULL"].iter().any(|null| rest.starts_with(null))
+            {
+                node.content = Content::Empty;
+            }
+        }
+        Content::Scalar(_) | Content::Empty => {}
+        Content::List(items) => items.iter_mut().for_each(|item| tell_empty(item, lines)),
+        Content::Map(fields) => fields.iter_mut().for_each(|field| tell_empty(&mut field.value, lines)),
+    }
 }
 
 fn reading() -> serde_saphyr::Options {
@@ -77,63 +116,23 @@ fn plain(mut error: yaml::Error) -> yaml::Error {
     error
 }
 
-impl Node {
-    /// Where the value begins.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
-    /// The tree without places.
-    pub fn to_json(&self) -> Json {
-        match &self.content {
-            Content::Scalar(value) => value.clone(),
-            Content::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Content::Map(fields) => {
-                let fields = fields.iter().map(|(key, _, value)| (key.clone(), value.to_json()));
-                Json::Object(fields.collect::<JsonMap>())
-            }
-        }
-    }
-
-    /// The text at a top-level field, if there is one.
-    pub fn text(&self, field: &str) -> Option<&str> {
-        match &self.field(field)?.1.content {
-            Content::Scalar(value) => value.as_str(),
-            Content::List(_) | Content::Map(_) => None,
-        }
-    }
-
-    /// Where the value at a JSON pointer stands; where there is none, the nearest one above it.
-    pub fn value_at(&self, pointer: &str) -> Place {
-        self.descend(pointer).0
-    }
-
-    /// Where the key of the field at a JSON pointer stands; for list elements, the value.
-    pub fn key_at(&self, pointer: &str) -> Place {
-        self.descend(pointer).1
-    }
-
-    fn descend(&self, pointer: &str) -> (Place, Place) {
-        let (mut node, mut key_place) = (self, self.place);
-        for segment in pointer.split('/').skip(1) {
-            let segment = segment.replace("~1", "/").replace("~0", "~");
-            let next = match &node.content {
-                Content::Scalar(_) => None,
-                Content::List(items) => {
-                    segment.parse::<usize>().ok().and_then(|i| items.get(i)).map(|item| (item.place, item))
-                }
-                Content::Map(_) => node.field(&segment),
-            };
-            let Some((place, value)) = next else { break };
-            (node, key_place) = (value, place);
-        }
-        (node.place, key_place)
-    }
-
-    fn field(&self, name: &str) -> Option<(Place, &Node)> {
-        let Content::Map(fields) = &self.content else { return None };
-        fields.iter().find(|(key, _, _)| key == name).map(|(_, place, value)| (*place, value))
-    }
+/// Lines and columns before a text that stands in a file as a block: line by line behind one indentation, after a line.
+///
+/// `None` where it stands there in another form, such as in quotes.
+pub fn before_block(file: &str, inside: &str, after: u64) -> Option<Place> {
+    let (lines, wanted): (Vec<&str>, Vec<&str>) = (file.lines().collect(), inside.lines().collect());
+    let skipped = wanted.iter().position(|line| !line.is_empty())?;
+    let indent_at = |at: usize| {
+        let indent = lines.get(at + skipped)?.strip_suffix(wanted[skipped])?;
+        let same = |(i, line): (usize, &&str)| {
+            let whole = lines.get(at + i).copied().unwrap_or_default();
+            line.is_empty() && whole.trim().is_empty() || whole.strip_prefix(indent) == Some(line)
+        };
+        (indent.trim().is_empty() && wanted.iter().enumerate().all(same)).then_some(indent.chars().count())
+    };
+    let start = usize::try_from(after).ok()?;
+    let (line, column) = (start..lines.len()).find_map(|at| Some((at, indent_at(at)?)))?;
+    Some(Place { file: 0, line: line as u64, column: column as u64 })
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -201,7 +200,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Content, A::Error> {
         let mut fields = Vec::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
-            fields.push((key.value, key.referenced.into(), access.next_value()?));
+            let value = access.next_value()?;
+            fields.push(Field { key: key.value, place: key.referenced.into(), value });
         }
         Ok(Content::Map(fields))
     }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn lines_count_through_all_documents_of_a_file() {
         let nodes = read("a: 1\n---\n# nothing\n---\nb: 2\n").unwrap();
-        let places: Vec<_> = nodes.iter().map(|node| at(node.place())).collect();
+        let places: Vec<_> = nodes.iter().map(|node| at(node.place)).collect();
         assert_eq!(places, ["1:1", "5:1"]);
     }
 
@@ -261,6 +261,22 @@ mod tests {
         ] {
             assert_eq!(one(text).to_json(), yaml::parse(text).unwrap(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_block_at_the_very_end_has_no_line_end() {
+        let last = |text: &str| one(text).to_json()["a"].clone();
+        assert_eq!(
+            (last("a: |\n  x"), last("a: |\n  x\n"), last("a: \"x\\n\"")),
+            ("x".into(), "x\n".into(), "x\n".into())
+        );
+    }
+
+    #[test]
+    fn a_null_that_is_not_written_is_told_from_one_that_is() {
+        let node = one("a:\nb: null\nc: ~\n");
+        let empty = |key: &str| matches!(node.get(key).unwrap().content, Content::Empty);
+        assert_eq!((empty("a"), empty("b"), empty("c")), (true, false, false));
     }
 
     #[test]

@@ -3,7 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::domain::document::API_VERSION;
 use crate::domain::object::Json;
-use crate::engine::policy::repository::{FileContent, SourceFile};
+use crate::engine::policy::origin::FileContent;
+use crate::engine::policy::repository::{Role, SourceFile};
 
 const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
@@ -19,11 +20,13 @@ fn repository(revision: &str, documents: &[String]) -> Repository {
     let file = |(number, text): (usize, &String)| SourceFile {
         path: format!("{number}.yaml"),
         content: FileContent::Bytes(text.clone().into_bytes()),
+        part: Role::Plain,
     };
     Repository {
         place: "test".into(),
         files: documents.iter().enumerate().map(file).collect(),
         revision: Some(revision.into()),
+        ..Repository::default()
     }
 }
 

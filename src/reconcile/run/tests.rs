@@ -95,6 +95,7 @@ impl World {
             policy_repo: path("policy").display().to_string(),
             has_policy_repo: true,
             policy_ref: None,
+            policy_path: None,
             cluster_name: Some("prod".into()),
             kubeconfig: None,
             context: None,

@@ -3,19 +3,21 @@ use std::{env, fs};
 
 use super::*;
 use crate::domain::object::Manifest;
+use crate::engine::policy::origin::{FileContent, MAX_FILE};
 use crate::engine::policy::repository;
-use crate::engine::policy::repository::{FileContent, MAX_FILE, SourceFile};
+use crate::engine::policy::repository::{Role, SourceFile};
 use crate::engine::seal::sops;
 use crate::engine::yaml;
 
 const BASE: &str = include_str!("base.yaml");
 
 fn files_of(files: &[(&str, &[u8])]) -> Repository {
-    let file = |(path, bytes): &(&str, &[u8])| SourceFile {
-        path: (*path).to_owned(),
-        content: FileContent::Bytes(bytes.to_vec()),
-    };
-    Repository { place: "test".into(), files: files.iter().map(file).collect(), revision: None }
+    files_under(files, "")
+}
+
+fn files_under(files: &[(&str, &[u8])], under: &str) -> Repository {
+    let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()));
+    repository::memory(files.collect(), under).unwrap()
 }
 
 /// Everything that is wrong with these files beside the base, as `validate` prints it.
@@ -79,23 +81,21 @@ fn what_is_no_yaml_file_is_refused() {
         ("binary.yaml", b"a: b\n\0\x01\xff\xfe"),
         ("latin1.yaml", "name: caf\u{e9}".as_bytes().split_last().unwrap().1),
         ("utf16.yaml", b"\xff\xfea\0:\0 \0b\0"),
-        ("with/Kustomization", b"resources: []"),
-        ("with/kustomization.yaml", b"resources: []"),
     ]), @"
     binary.yaml:2:3: the file is no text
     latin1.yaml:1:10: the file is not in UTF-8
     utf16.yaml:1:1: the file is no text
-    with/Kustomization: kustomize overlays are not read yet
-      help: write plain documents, or keep this folder out with .backstayignore
-    with/kustomization.yaml: kustomize overlays are not read yet
-      help: write plain documents, or keep this folder out with .backstayignore
     ");
 }
 
 #[test]
 fn a_file_that_is_too_long_is_named_with_the_limit() {
     let mut files = files_of(&[]);
-    files.files.push(SourceFile { path: "dump.yaml".into(), content: FileContent::TooLong(MAX_FILE + 1) });
+    files.files.push(SourceFile {
+        path: "dump.yaml".into(),
+        content: FileContent::TooLong(MAX_FILE + 1),
+        part: Role::Plain,
+    });
     insta::assert_snapshot!(load(&files, &Identities::default()).unwrap_err(), @"
     dump.yaml: the file has 9 MiB; the limit is 8 MiB
       help: split it, or name it in .backstayignore
@@ -175,9 +175,9 @@ fn the_order_of_files_changes_nothing() {
 /// An example with its placeholders filled in; the documents of the demo name locations that `init` writes.
 fn example(name: &str) -> Repository {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let mut files = repository::folder(&top.join(name)).unwrap();
+    let mut files = repository::folder(&top.join(name), "").unwrap();
     if name == "demo" {
-        files.files.extend(repository::folder(&top.join("init")).unwrap().files);
+        files.files.extend(repository::folder(&top.join("init"), "").unwrap().files);
     }
     for file in &mut files.files {
         let FileContent::Bytes(bytes) = &mut file.content else { panic!("{} is too long", file.path) };
@@ -189,20 +189,177 @@ fn example(name: &str) -> Repository {
     files
 }
 
+/// Folders with a kustomization that is no component, seen from a folder.
+fn overlays(top: &Path, inside: &str) -> Vec<String> {
+    let folder = top.join(inside);
+    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
+    let mut found: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .flat_map(|entry| {
+            overlays(top, format!("{inside}/{}", entry.file_name().to_string_lossy()).trim_start_matches('/'))
+        })
+        .collect();
+    let text = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
+    if !text.is_empty() && !text.contains("kind: Component") {
+        found.push(inside.to_owned());
+    }
+    found.sort();
+    found
+}
+
 #[test]
 fn every_example_is_a_policy_repository_without_mistakes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
     let mut names: Vec<String> = entries
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     assert!(["production", "quickstart", "radix"].iter().all(|name| names.contains(&(*name).to_owned())));
-    for name in names {
-        let loaded = load(&example(&name), &Identities::default());
+    for name in names.iter().filter(|name| overlays(&folder.join(name), "").is_empty()) {
+        let loaded = load(&example(name), &Identities::default());
         assert!(loaded.is_ok(), "examples/{name}:\n{}", loaded.unwrap_err());
     }
+}
+
+#[test]
+fn every_overlay_of_ours_is_a_policy_repository_without_mistakes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut lines = Vec::new();
+    for top in ["policies", "examples/fleet"] {
+        for under in overlays(&root.join(top), "") {
+            let files = repository::folder(&root.join(top), &under).unwrap();
+            let loaded = load(&files, &Identities::default());
+            let set = loaded.unwrap_or_else(|invalid| panic!("{top}/{under}:\n{invalid}")).set;
+            for (name, policy) in &set.policies {
+                let url =
+                    set.locations[&policy.locations[0]].archive.as_ref().map(|archive| archive.url.as_str());
+                let schedule = policy.schedule.as_ref().map(ToString::to_string);
+                lines.push(format!(
+                    "{top}/{under}: {name} {schedule:?} {} {}",
+                    url.unwrap(),
+                    policy.hooks.len()
+                ));
+            }
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    policies/base: daily Some("0 2 * * *") s3://example-backups/base 0
+    policies/base: shops Some("@hourly") s3://example-backups/base 1
+    policies/overlays/dev: daily Some("0 2 * * *") s3://example-backups-dev/clusters 0
+    policies/overlays/prod: daily Some("30 3 * * *") s3://example-backups-prod/clusters 0
+    policies/overlays/prod: shops Some("@hourly") s3://example-backups-prod/clusters 1
+    examples/fleet/base: everything Some("0 2 * * *") s3://BUCKET/clusters 0
+    examples/fleet/clusters/dev: everything Some("0 2 * * *") s3://example-backups-dev/clusters 0
+    examples/fleet/clusters/prod: everything Some("@hourly") s3://example-backups-prod/clusters 2
+    examples/fleet/clusters/staging: everything Some("0 2 * * *") s3://example-backups-staging/clusters 2
+    "#);
+}
+
+const LOCATION: &str = "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: archive}\nspec:\n  archive: {url: file:///x}\n  recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n";
+
+/// What `validate` says of an overlay `prod` on a base with one location.
+fn overlay_problems(files: &[(&str, &str)]) -> String {
+    let mut all =
+        vec![("base/location.yaml", LOCATION), ("base/kustomization.yaml", "resources: [location.yaml]\n")];
+    all.extend_from_slice(files);
+    let all: Vec<(&str, &[u8])> = all.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    load(&files_under(&all, "prod"), &Identities::default())
+        .map_or_else(|invalid| invalid.to_string(), |loaded| format!("fine\n{}", loaded.notes.join("\n")))
+}
+
+#[test]
+fn an_error_of_an_overlay_stands_where_somebody_wrote_it() {
+    let patches = "resources: [../base, policy.yaml]\npatches:\n- path: patch.yaml\n- patch: |-\n    kind: BackupPolicy\n    metadata: {name: any}\n    spec:\n      retention:\n        keepLst: 3\n  target: {kind: BackupPolicy}\n- target: {kind: BackupPolicy}\n  patch: |-\n    - op: add\n      path: /spec/timeZone\n      value: Europe/Atlantis\n";
+    let policy = "apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata:\n  name: daily\nspec:\n  locations: [archve]\n";
+    let patch = "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: archive}\nspec:\n  accessMode: Sometimes\n";
+    insta::assert_snapshot!(overlay_problems(&[
+        ("prod/kustomization.yaml", patches),
+        ("prod/policy.yaml", policy),
+        ("prod/patch.yaml", patch),
+    ]), @r#"
+    prod/kustomization.yaml:9:9: spec.retention.keepLst: there is no field `keepLst`
+      help: did you mean `keepLast`?
+    prod/kustomization.yaml:15:14: spec.timeZone: "Europe/Atlantis" is not an IANA time zone
+      help: did you mean `Europe/Athens`?
+    prod/patch.yaml:5:15: spec.accessMode: "Sometimes" is none of ReadWrite, ReadOnly
+    prod/policy.yaml:6:15: spec.locations[0]: there is no BackupLocation `archve`
+      help: did you mean `archive`?
+    "#);
+}
+
+#[test]
+fn only_what_an_overlay_names_is_read() {
+    insta::assert_snapshot!(overlay_problems(&[
+        ("prod/kustomization.yaml", "resources: [../base]\nconfigMapGenerator: [{name: c, files: [note.txt]}]\n"),
+        ("prod/note.txt", "text"),
+        ("prod/broken.yaml", "a: [\n"),
+        ("elsewhere/broken.yaml", "a: [\n"),
+    ]), @"
+    fine
+    prod: 1 document is not for Backstay
+    ");
+}
+
+#[test]
+fn a_private_key_in_a_file_that_is_named_is_refused_too() {
+    let key = "AGE-SECRET-KEY-1QQQ\n";
+    let names = "resources: [../base]\nsecretGenerator: [{name: c, files: [key.txt]}]\n";
+    insta::assert_snapshot!(overlay_problems(&[("prod/kustomization.yaml", names), ("prod/key.txt", key)]), @"
+    prod/key.txt:1:1: an age secret key stands here in the clear
+      help: take it out, and replace the key: the history of the repository keeps it
+    ");
+}
+
+#[test]
+fn overlays_that_share_files_are_not_read_together() {
+    let overlay: &[u8] = b"resources: [../base]\n";
+    let files: [(&str, &[u8]); 5] = [
+        ("base/kustomization.yaml", b"resources: [location.yaml]\n"),
+        ("base/location.yaml", LOCATION.as_bytes()),
+        ("dev/kustomization.yaml", overlay),
+        ("prod/kustomization.yaml", overlay),
+        ("plain.yaml", b"# nothing\n"),
+    ];
+    let invalid = load(&files_of(&files), &Identities::default()).unwrap_err();
+    insta::assert_snapshot!(invalid, @"
+    dev/kustomization.yaml: overlays share files, so only one can be read at a time: dev, prod
+      help: choose one with --policy-path, such as `--policy-path dev`
+    ");
+    let base = load(&files_under(&files, "base"), &Identities::default()).unwrap();
+    assert_eq!((base.set.locations.len(), base.files), (1, 2));
+}
+
+#[test]
+fn a_folder_with_a_kustomization_among_plain_files_is_built_as_one() {
+    let policy = b"apiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {name: p}\nspec: {locations: [x-archive]}\n";
+    let files: [(&str, &[u8]); 4] = [
+        ("policy.yaml", policy),
+        ("built/kustomization.yaml", b"resources: [location.yaml]\nnamePrefix: x-\n"),
+        ("built/location.yaml", LOCATION.as_bytes()),
+        ("built/left-alone.yaml", b"a: [\n"),
+    ];
+    let loaded = load(&files_of(&files), &Identities::default()).unwrap();
+    assert_eq!(loaded.set.locations.keys().collect::<Vec<_>>(), ["x-archive"]);
+}
+
+#[test]
+fn an_encrypted_document_is_opened_before_it_is_patched_and_no_error_repeats_it() {
+    let (identities, recipients) = identities();
+    let sealed = encrypted(HOOK, &["http"], &recipients);
+    let patch = b"resources: [hook.yaml]\npatches:\n- target: {kind: HookTemplate}\n  patch: '[{op: add, path: /spec/hook/timeout, value: 5m}]'\n";
+    let files: [(&str, &[u8]); 2] = [("kustomization.yaml", patch), ("hook.yaml", sealed.as_bytes())];
+    let set = load(&files_of(&files), &identities).unwrap().set;
+    let hook = &set.hooks["call"].hook;
+    assert_eq!(hook.http.as_ref().unwrap().url, "https://hunter2@example.org");
+    assert!(hook.timeout.is_some());
+    let closed = load(&files_of(&files), &Identities::default()).unwrap_err().to_string();
+    assert!(closed.contains("hook.yaml:1:1") && closed.contains("encrypted"), "{closed}");
+    let wrong = encrypted(&HOOK.replace("https://", "gopher://"), &["http"], &recipients);
+    let files: [(&str, &[u8]); 2] = [("kustomization.yaml", patch), ("hook.yaml", wrong.as_bytes())];
+    let invalid = load(&files_of(&files), &identities).unwrap_err().to_string();
+    assert!(invalid.contains("hook.yaml") && !invalid.contains("hunter2"), "{invalid}");
 }
 
 #[test]
