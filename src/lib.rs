@@ -286,6 +286,7 @@ pub mod adapters {
         pub mod handles; // open ones
         pub mod pending; // blobs to store
         pub mod sign; // signed commits
+        pub mod verify; // and who signed them
         pub mod write; // new commits
         pub mod server; // fetch and push
         pub mod push; // if nobody was faster

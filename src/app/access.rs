@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::settings::Settings;
 use crate::adapters::git::access::{Credentials, Text};
 use crate::adapters::object_store::credentials::Credentials as BucketCredentials;
-use crate::domain::object::Manifest;
+use crate::domain::object::{Json, Manifest};
 use crate::engine::clean::encrypt::DigestKey;
 use crate::engine::seal::age::{self, Identities};
 
@@ -124,6 +125,31 @@ pub fn digest_key(settings: &Settings, cluster_uid: &str) -> Result<DigestKey, E
         Err(e) if e.kind() == ErrorKind::NotFound => make_digest_key(settings, &file),
         Err(source) => Err(Error::Read { file, source }),
     }
+}
+
+/// Name of the Secret with the digest key, and its key.
+pub const DIGEST_SECRET: (&str, &str) = ("backstay-digest-key", "key");
+
+/// The digest key in a Secret.
+pub fn digest_key_in(secret: &Manifest) -> Result<DigestKey, Error> {
+    let values = secret_values(secret)?;
+    let found = values.get(DIGEST_SECRET.1).and_then(|text| DigestKey::from_hex(text.trim()));
+    found.ok_or_else(|| Error::BadDigestKey(secret.key().place().into()))
+}
+
+/// A Secret with a new digest key. It stays out of backups: with it, equal Secrets can be told from different ones.
+pub fn digest_secret(namespace: &str) -> Json {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": DIGEST_SECRET.0,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/managed-by": "backstay", "backstay.dev/exclude": "true"},
+        },
+        "immutable": true,
+        "data": {DIGEST_SECRET.1: STANDARD.encode(DigestKey::generate().to_hex().as_bytes())},
+    })
 }
 
 /// Writes a new key beside the name and links it there, so that two runs agree on one whole file.

@@ -32,8 +32,21 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Folder for what must stay: digest keys.
     pub state: PathBuf,
+    /// Where the digest keys of mirrors are kept.
+    pub keys: Keys,
+    /// File with the SSH keys of those who may sign commits of the policy repository; absent: commits need no signature.
+    pub allowed_signers: Option<PathBuf>,
     /// Environment variables; values are secret.
     pub variables: BTreeMap<String, String>,
+}
+
+/// Where digest keys are kept: every process that writes a mirror needs the same one, or its Secrets are encrypted anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// In a file of the state folder.
+    Folder,
+    /// In a Secret of Backstay's namespace, which all replicas share.
+    Cluster,
 }
 
 impl Settings {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::access;
-use super::settings::Settings;
+use super::settings::{Keys, Settings};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::git::address::Address;
 use crate::adapters::git::repositories::Repositories;
@@ -18,17 +18,17 @@ use crate::adapters::kube::connect::{self, ApiServer};
 use crate::adapters::object_store::connect as object_store;
 use crate::domain::identity::is_cluster_name;
 use crate::domain::location::{ArchiveTarget, LocationSpec, MirrorTarget};
-use crate::domain::object::{Placed, Resource};
+use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::policy::PolicySpec;
 use crate::engine::archive::store;
 use crate::engine::backup::target::Target;
-use crate::engine::clean::encrypt;
+use crate::engine::clean::encrypt::{self, DigestKey};
 use crate::engine::mirror::update;
 use crate::engine::seal::age;
 use crate::engine::seal::age::{Identities, Recipients};
 use crate::ports::bucket::Bucket;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{self, Reader, Writer};
+use crate::ports::cluster::{self, Mode, Reader, Writer};
 use crate::ports::exec::Exec;
 use crate::ports::git::{self, Git, Reference, Remote, Tree};
 use crate::ports::http::Http;
@@ -176,8 +176,14 @@ impl App {
         };
         let remote = Remote { url: self.settings.policy_repo.clone(), reference, ca_cert: None };
         let git = self.repositories(None);
-        let what = "the policy repository".to_owned();
-        git.open(&remote).await.map_err(|source| Error::Git { what, source })
+        let what = || "the policy repository".to_owned();
+        let tree = git.open(&remote).await.map_err(|source| Error::Git { what: what(), source })?;
+        if let Some(file) = &self.settings.allowed_signers {
+            let allowed = access::read(file)?;
+            let signer = tree.signer(&allowed).map_err(|source| Error::Git { what: what(), source })?;
+            tracing::debug!(signer, "the commit is signed");
+        }
+        Ok(tree)
     }
 
     /// The repository of a mirror at a commit, tag or branch.
@@ -229,7 +235,7 @@ impl App {
             target: target.clone(),
             access: spec.access_mode,
             recipients,
-            key: access::digest_key(&self.settings, &self.server_uid().await?)?,
+            key: self.digest_key().await?,
             rules: encrypt::Rules::new(&policy.encrypt).map_err(Error::Encrypt)?,
         };
         Ok(Some(Target::Mirror { location: location.to_owned(), to: Box::new(to) }))
@@ -245,6 +251,34 @@ impl App {
         let what = "the namespace kube-system".to_owned();
         let server = self.cluster().await?.reader.server().await;
         Ok(server.map_err(|source| Error::Cluster { what, source })?.uid)
+    }
+
+    async fn digest_key(&self) -> Result<DigestKey, Error> {
+        match self.settings.keys {
+            Keys::Folder => Ok(access::digest_key(&self.settings, &self.server_uid().await?)?),
+            Keys::Cluster => self.shared_digest_key().await,
+        }
+    }
+
+    /// The key that all replicas share; the first one that needs it makes it.
+    async fn shared_digest_key(&self) -> Result<DigestKey, Error> {
+        let (home, name) = (&self.settings.namespace, access::DIGEST_SECRET.0);
+        let cannot = |source| Error::Cluster { what: format!("Secret {home}/{name}"), source };
+        let cluster = self.cluster().await?;
+        if let Some(found) = cluster.reader.get(&secrets(), Some(home), name).await.map_err(cannot)? {
+            return Ok(access::digest_key_in(&found)?);
+        }
+        let fresh = Manifest::parse(access::digest_secret(home));
+        let fresh = fresh.map_err(|e| cannot(cluster::Error::Garbled(e.to_string())))?;
+        match cluster.writer.create(&secrets(), &fresh, Mode::Real).await {
+            Ok(_) => Ok(access::digest_key_in(&fresh)?),
+            Err(cluster::Error::AlreadyExists) => {
+                let found = cluster.reader.get(&secrets(), Some(home), name).await.map_err(cannot)?;
+                let gone = || cannot(cluster::Error::NotFound(name.to_owned()));
+                Ok(access::digest_key_in(&found.ok_or_else(gone)?)?)
+            }
+            Err(error) => Err(cannot(error)),
+        }
     }
 
     fn repositories(&self, secret: Option<&BTreeMap<String, String>>) -> Arc<dyn Git> {

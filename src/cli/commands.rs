@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::app::settings::{Settings, environment, folders};
+use crate::app::settings::{Keys, Settings, environment, folders};
 use crate::app::wiring::App;
 use crate::work::failure::{Exit, Failure};
 use crate::work::restore::AGAIN_AND_RESUME;
@@ -127,7 +127,7 @@ fn interrupted() -> Failure {
 }
 
 async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
-    let app = App::new(settings(&cli.global));
+    let app = App::new(settings(&cli.global, &cli.command));
     let progress = !cli.global.quiet && std::io::stderr().is_terminal();
     match cli.command {
         Command::Demo(args) => demo::demo(&args).await,
@@ -162,7 +162,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
     }
 }
 
-fn settings(global: &Global) -> Settings {
+fn settings(global: &Global, command: &Command) -> Settings {
     let (cache, state) = folders();
     Settings {
         policy_repo: global.policy_repo.clone().unwrap_or_else(|| ".".to_owned()),
@@ -176,6 +176,8 @@ fn settings(global: &Global) -> Settings {
         identities: global.identity.clone(),
         cache,
         state,
+        keys: if matches!(command, Command::Run(_)) { Keys::Cluster } else { Keys::Folder },
+        allowed_signers: global.allowed_signers.clone(),
         variables: environment(),
     }
 }

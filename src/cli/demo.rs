@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::app::demo_cluster;
-use crate::app::settings::Settings;
+use crate::app::settings::{Keys, Settings};
 use crate::app::wiring::App;
 use crate::work::failure::{Exit, Failure};
 use crate::work::stop::Stop;
@@ -129,6 +129,8 @@ fn settings(folder: &Path) -> Settings {
         identities: vec![folder.join("policy.agekey")],
         cache: folder.join("cache"),
         state: folder.join("state"),
+        keys: Keys::Folder,
+        allowed_signers: None,
         variables: BTreeMap::new(),
     }
 }

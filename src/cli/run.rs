@@ -84,6 +84,6 @@ fn view(app: &App, args: &RunArgs) -> Json {
         reference: app.settings.policy_ref.clone(),
         path: app.settings.policy_path.clone().unwrap_or_default(),
         interval: args.interval.to_string(),
-        verify: false,
+        verify: app.settings.allowed_signers.is_some(),
     })
 }

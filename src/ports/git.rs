@@ -53,6 +53,16 @@ pub enum Error {
     /// The edits or the author cannot be written.
     #[error("cannot make the commit: {0}")]
     Commit(String),
+    /// The commit is not signed by anybody who may.
+    #[error("commit {commit} of {url} is not to be trusted: {reason}")]
+    Untrusted {
+        /// Address without credentials.
+        url: String,
+        /// Its id.
+        commit: String,
+        /// Why.
+        reason: String,
+    },
     /// The signing key cannot be used.
     #[error("cannot sign the commit: {0}")]
     Sign(String),
@@ -119,6 +129,12 @@ pub trait Git: Send + Sync {
 pub trait Tree: Send + Sync {
     /// The commit; `None` for a branch that does not exist yet.
     fn commit_id(&self) -> Option<&str>;
+
+    /// Who signed the commit, one of these allowed signers (the format of `ssh-keygen`).
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] where nobody of them did.
+    fn signer(&self, allowed: &str) -> Result<String, Error>;
 
     /// Regular files under a folder (`""`: all), by path from the top, with their blobs.
     fn files(&self, under: &str) -> Result<BTreeMap<String, Oid>, Error>;

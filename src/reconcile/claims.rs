@@ -125,7 +125,7 @@ pub fn repository(git: &Source) -> Vec<Claim> {
     let good = revision(&git.good);
     if let Some(reason) = &git.unreachable {
         let message = format!("{reason}; {good} stays in force");
-        return vec![claim("Ready", Truth::False, "Unreachable", message)];
+        return vec![claim("Ready", Truth::False, "FetchFailed", message)];
     }
     if let Some(first) = git.problems.first() {
         let more = git.problems.len() - 1;

@@ -68,6 +68,10 @@ pub async fn open_at(app: &App, under: &str, reference: Option<&str>) -> Result<
         if reference.is_some() && !folder.join("HEAD").exists() {
             return Err(Failure::usage("--policy-ref needs a Git URL").hint(format!("write file://{place}")));
         }
+        if app.settings.allowed_signers.is_some() && !folder.join("HEAD").exists() {
+            return Err(Failure::usage("--allowed-signers needs commits, and a folder has none")
+                .hint(format!("write file://{place}")));
+        }
         if !folder.join("HEAD").exists() {
             return repository::folder(&folder, under).map_err(unreadable);
         }

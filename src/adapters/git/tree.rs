@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use git2::{ObjectType, Oid, TreeWalkMode, TreeWalkResult};
+use jiff::Timestamp;
 
 use super::cache::InUse;
 use super::handles::Handles;
 use super::pending::Pending;
 use super::push::{self, Target};
 use super::reference::Position;
-use super::{failure, write};
+use super::{failure, verify, write};
 use crate::ports::git::{self, CommitDraft, Edits, Error, Pushed};
 
 /// An opened repository. What it writes nobody sees until it is pushed.
@@ -42,6 +43,24 @@ impl Tree {
 impl git::Tree for Tree {
     fn commit_id(&self) -> Option<&str> {
         self.commit.as_ref().map(|(_, text)| text.as_str())
+    }
+
+    fn signer(&self, allowed: &str) -> Result<String, Error> {
+        let untrusted = |commit: &str, reason: &str| Error::Untrusted {
+            url: self.target.url.clone(),
+            commit: commit.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let Some((id, text)) = &self.commit else { return Err(untrusted("(none)", "there is no commit")) };
+        self.handles.with(|repository| {
+            let Ok((signature, signed)) = repository.extract_signature(id, None) else {
+                return Err(untrusted(text, "it is not signed"));
+            };
+            let seconds = repository.find_commit(*id).map_err(failure::local)?.time().seconds();
+            let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+            let signature = String::from_utf8_lossy(&signature);
+            verify::signer(&signed, &signature, time, allowed).map_err(|reason| untrusted(text, &reason))
+        })
     }
 
     fn files(&self, under: &str) -> Result<BTreeMap<String, git::Oid>, Error> {

@@ -103,6 +103,8 @@ impl World {
             identities: vec![self.identity.clone()],
             cache: path("cache"),
             state: path("state"),
+            keys: settings::Keys::Cluster,
+            allowed_signers: None,
             variables: std::collections::BTreeMap::new(),
         };
         let exec = Arc::new(Containers::new(self.cluster.as_ref().clone(), self.clock.clone()));

@@ -198,3 +198,32 @@ async fn tags_lead_to_their_commits() {
     let remote = Remote { reference: Reference::Any("v1.0".into()), ..remote };
     assert_eq!(opened(&git, &remote).await.commit_id(), Some(id.as_str()));
 }
+
+#[tokio::test]
+async fn a_commit_that_git_signed_is_trusted_and_any_other_is_not() {
+    let home = TempDir::new().unwrap();
+    let (repositories, remote, folder) = empty(&home);
+    let key = home.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&key).output();
+    assert!(made.unwrap().status.success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let allowed = format!("ada@example.com namespaces=\"git\" {public}");
+    let work = home.path().join("work");
+    let run = |arguments: &[&str]| git(&work, arguments);
+    git(home.path(), &["clone", "-q", &folder.display().to_string(), &work.display().to_string()]);
+    let signing = format!("user.signingKey={}", key.display());
+    let person =
+        ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "gpg.format=ssh", "-c", &signing];
+    let commit = |how: &str| {
+        run(&[&person[..], &["commit", "-q", "--allow-empty", how, "-m", "one"]].concat());
+        run(&["push", "-q", "origin", "HEAD:main"]);
+    };
+    commit("-S");
+    let tree = opened(&repositories, &remote).await;
+    assert_eq!(tree.signer(&allowed).unwrap(), "ada@example.com");
+    let stranger = tree.signer("# nobody\n").unwrap_err().to_string();
+    assert!(stranger.contains("which is no allowed signer"), "{stranger}");
+    commit("--no-gpg-sign");
+    let unsigned = opened(&repositories, &remote).await.signer(&allowed).unwrap_err().to_string();
+    assert!(unsigned.ends_with("is not to be trusted: it is not signed"), "{unsigned}");
+}
