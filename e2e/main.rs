@@ -17,6 +17,7 @@ mod support {
     pub mod parts;
     pub mod program;
     pub mod sandbox;
+    pub mod release;
 }
 mod scenarios {
     pub mod backup;
@@ -39,6 +40,7 @@ mod scenarios {
     pub mod mapping;
     pub mod modifiers;
     pub mod owners;
+    pub mod reconciler;
     pub mod references;
     pub mod restore;
     pub mod trouble;
@@ -100,6 +102,7 @@ fn all() -> Vec<Scenario> {
         scenarios::items::all(),
         scenarios::versions::all(),
         scenarios::modifiers::all(),
+        scenarios::reconciler::all(),
         scenarios::references::all(),
         scenarios::whole::all(),
         scenarios::conflicts::all(),

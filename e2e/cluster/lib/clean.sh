@@ -6,6 +6,7 @@
 
 node_down() {
   local groups
+  gate_down
   policies_down
   stop kubelet
   groups=$(container_cgroups) # before containerd, if it lives, forgets them

@@ -19,6 +19,8 @@ environment() {
     if databases_ready; then echo "BACKSTAY_E2E_DATABASES=$IMAGE_PREFIX/databases:1"; fi
     echo "BACKSTAY_E2E_PAUSE=$IMAGE_PREFIX/pause:1"
     echo "BACKSTAY_E2E_NODE=localhost"
+    echo "BACKSTAY_E2E_GATE=$SUBNET.1"
+    echo "BACKSTAY_E2E_API_PORT=$(port api)"
     echo "BACKSTAY_E2E_VOLUMES=$DIR/work/volumes"
   fi
   if s3_alive; then s3_environment; fi

@@ -9,7 +9,8 @@ node_missing() {
     return
   fi
   nest_possible || echo "the kernel refuses to make a mount namespace"
-  have containerd ctr runc ip ss || echo "containerd, runc or iproute2 is not installed (e2e/cluster/install)"
+  have containerd ctr runc ip ss socat ||
+    echo "containerd, runc, iproute2 or socat is not installed (e2e/cluster/install)"
   [[ -x /usr/lib/cni/bridge ]] || echo "the CNI plugins are not installed (e2e/cluster/install)"
   [[ -x $CACHE/bin/pause && -x /bin/busybox ]] || echo "the images' programs are missing (e2e/cluster/install)"
   [[ -d /sys/fs/cgroup/memory || -e /sys/fs/cgroup/cgroup.controllers ]] || echo "no control groups"
@@ -38,6 +39,7 @@ node_up() {
   kubectl_in "$DIR" apply -f "$CLUSTER/lib/storage-class.yaml" >/dev/null
   wait_for 60 kubelet kubectl_in "$DIR" wait --for=condition=Ready node/localhost --timeout=2s
   policies_up
+  gate_up
 }
 
 # ctr_in ARGUMENT...: containerd's own client, in the name space that the kubelet uses.

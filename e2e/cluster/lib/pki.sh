@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Makes certificate authorities, certificates and the kubeconfigs that carry them. Keys are P-256; all is for tests.
 #
-# In: DIR · Out: authority, certificate, services_pki, kubeconfig
+# In: DIR, SUBNET · Out: authority, certificate, services_pki, kubeconfig
 
 # authority PATH NAME: makes PATH.crt and PATH.key, unless they are there.
 authority() {
@@ -10,12 +10,12 @@ authority() {
     -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
-# certificate AUTHORITY PATH SUBJECT: one for clients and for servers on loopback, unless it is there.
+# certificate AUTHORITY PATH SUBJECT: one for clients and for servers on loopback and behind the gate, unless it is there.
 certificate() {
   [[ -s $2.crt ]] && return
   new_certificate "$2" -CA "$1.crt" -CAkey "$1.key" -subj "$3" \
     -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=clientAuth,serverAuth \
-    -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc,IP:10.96.0.1'
+    -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc,IP:10.96.0.1'",IP:$SUBNET.1"
 }
 
 # services_pki: the private authority that vouches for S3 and Git over HTTPS, and not for Kubernetes.

@@ -1,0 +1,204 @@
+//! The reconciler as pods of its chart: policy from Git, schedules, a leader that dies, a cluster that restores itself.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::Scenario;
+use crate::support::parts::Need;
+use crate::support::release::Release;
+use crate::support::sandbox::{Sandbox, wait};
+
+const NEEDS: &[Need] = &[Need::Helm, Need::Api, Need::Node, Need::S3, Need::Git];
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "policy-pushed-to-git-is-in-force-and-runs-on-time", needs: NEEDS, run: pushed },
+        Scenario { name: "a-leader-that-is-killed-is-followed", needs: NEEDS, run: killed },
+        Scenario { name: "an-empty-cluster-restores-itself", needs: NEEDS, run: bootstrap },
+    ]
+}
+
+/// A policy over the scenario's namespaces.
+fn policy(name: &str, schedule: &str) -> String {
+    format!(
+        "apiVersion: backstay.dev/v1alpha1
+kind: BackupPolicy
+metadata: {{name: {name}}}
+spec:
+  schedule: '{schedule}'
+  locations: [vault]
+  select: {{namespaces: {{include: ['NAMESPACE-*']}}}}
+"
+    )
+}
+
+/// When a snapshot was due, by its name.
+fn due(snapshot: &serde_json::Value) -> Timestamp {
+    let id = snapshot["id"].as_str().expect("a snapshot has a name");
+    let time = id.rsplit('-').nth(1).expect("a time is in the name");
+    jiff::civil::DateTime::strptime("%Y%m%dt%H%M%Sz", time)
+        .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC))
+        .expect("it is a time")
+        .timestamp()
+}
+
+/// One snapshot at each full minute, none twice, none left out.
+#[track_caller]
+fn every_minute_once(snapshots: &[serde_json::Value]) {
+    let times: Vec<Timestamp> = snapshots.iter().map(due).collect();
+    for (snapshot, time) in snapshots.iter().zip(&times) {
+        assert_eq!(time.as_second() % 60, 0, "{snapshot}");
+    }
+    for pair in times.windows(2) {
+        assert_eq!(pair[1].duration_since(pair[0]).as_secs(), 60, "{times:?}");
+    }
+}
+
+fn pushed(sandbox: &Sandbox) {
+    let release = Release::prepare(sandbox);
+    let shop = format!("{}-shop", sandbox.namespace);
+    sandbox.kubectl(&["create", "namespace", &shop]).expect(0);
+    release.push(&[("locations.yaml", &release.location("vault", &release.cluster(), "ReadWrite"))]);
+    release.install(1, "");
+    release.until(90, ("policyrepository", "policy"), "Ready", "True InForce");
+
+    let began = Instant::now();
+    let good = release.push(&[("policy.yaml", &policy("minutely", "* * * * *"))]);
+    release.until(30, ("backuppolicy", "minutely"), "Ready", "True Scheduled");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(release.field("policyrepository", "policy", ".status.revision"), good);
+
+    wait(150, "two runs", || (release.snapshots("vault").len() >= 2).then_some(()));
+    let broken = policy("minutely", "* * * * *").replace("[vault]", "[volt]");
+    release.push(&[("policy.yaml", &broken)]);
+    release.until(30, ("policyrepository", "policy"), "Ready", "False InvalidRevision");
+    let problem = release.field("policyrepository", "policy", ".status.problems[0]");
+    assert!(problem.starts_with("policy.yaml:6:"), "{problem}");
+    assert_eq!(release.field("policyrepository", "policy", ".status.revision"), good);
+    let metrics = release.metrics(&release.leader());
+    assert!(metrics.contains("backstay_policy_repository_ready 0"), "{metrics}");
+    let before = release.snapshots("vault").len();
+    wait(90, "it still runs", || (release.snapshots("vault").len() > before).then_some(()));
+
+    release.push(&[("policy.yaml", &policy("minutely", "*/1 * * * *"))]);
+    release.until(30, ("policyrepository", "policy"), "Ready", "True InForce");
+    wait(200, "five runs", || (release.snapshots("vault").len() >= 5).then_some(()));
+    let snapshots = release.snapshots("vault");
+    every_minute_once(&snapshots);
+    for snapshot in &snapshots {
+        assert_eq!(snapshot["outcome"], "Complete", "{snapshot}");
+        let started: Timestamp = snapshot["started"].as_str().unwrap().parse().unwrap();
+        let late = started.duration_since(due(snapshot)).as_secs();
+        assert!((0..5).contains(&late), "it started {late} s late: {snapshot}");
+    }
+    release.until(30, ("backuppolicy", "minutely"), "Complete", "True Complete");
+    let names = release.kubectl(&["get", "bsnap", "-n", &sandbox.namespace, "-o", "name"]).expect(0).stdout;
+    assert!(names.lines().count() >= 1, "views of snapshots: {names}");
+    let metrics = release.metrics(&release.leader());
+    for line in [
+        "backstay_policy_repository_ready 1",
+        "backstay_runs_total{policy=\"minutely\",outcome=\"Complete\"}",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    release.uninstall();
+}
+
+fn killed(sandbox: &Sandbox) {
+    let release = Release::prepare(sandbox);
+    let shop = format!("{}-shop", sandbox.namespace);
+    sandbox.kubectl(&["create", "namespace", &shop]).expect(0);
+    release.push(&[
+        ("locations.yaml", &release.location("vault", &release.cluster(), "ReadWrite")),
+        ("policy.yaml", &policy("minutely", "* * * * *")),
+    ]);
+    release.install(2, "");
+    release.until(90, ("backuppolicy", "minutely"), "Ready", "True Scheduled");
+    wait(90, "a run", || (!release.snapshots("vault").is_empty()).then_some(()));
+    let first = release.leader();
+
+    // In the middle of a run, without a word.
+    let running = || release.field("backuppolicy", "minutely", ".status.running.by") == first;
+    wait(70, "a run is at work", || running().then_some(()));
+    sandbox
+        .kubectl(&["delete", "pod", "-n", &sandbox.namespace, &first, "--grace-period=0", "--force"])
+        .expect(0);
+    let second = wait(60, "another replica leads", || {
+        let leader = release.leader();
+        (!leader.is_empty() && leader != first).then_some(leader)
+    });
+    let before = release.snapshots("vault").len();
+    wait(150, "runs go on", || (release.snapshots("vault").len() >= before + 2).then_some(()));
+    every_minute_once(&release.snapshots("vault"));
+
+    // Cut off from the API server: it stops by itself, and another one leads.
+    sandbox.apply("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: cut, namespace: NAMESPACE}\nspec: {podSelector: {matchLabels: {cut: 'yes'}}, policyTypes: [Egress]}\n");
+    sandbox.kubectl(&["label", "pod", "-n", &sandbox.namespace, &second, "cut=yes"]).expect(0);
+    wait(90, "a third leader", || {
+        let leader = release.leader();
+        (!leader.is_empty() && leader != second).then_some(())
+    });
+    let before = release.snapshots("vault").len();
+    wait(150, "runs go on", || (release.snapshots("vault").len() >= before + 2).then_some(()));
+    let snapshots = release.snapshots("vault");
+    every_minute_once(&snapshots);
+    release.in_pod(&["verify", "--location", "vault"]);
+    release.uninstall();
+}
+
+fn bootstrap(sandbox: &Sandbox) {
+    let release = Release::prepare(sandbox);
+    let shop = format!("{}-shop", sandbox.namespace);
+    sandbox.kubectl(&["create", "namespace", &shop]).expect(0);
+    sandbox.kubectl(&["create", "configmap", "page", "-n", &shop, "--from-literal=a=1"]).expect(0);
+    let folder = release.cluster();
+    release.push(&[
+        ("locations.yaml", &release.location("vault", &folder, "ReadWrite")),
+        ("policy.yaml", &policy("minutely", "* * * * *")),
+    ]);
+    release.install(1, "");
+    wait(180, "a run", || {
+        (release.condition("backuppolicy", "minutely", "Complete") == "True Complete").then_some(())
+    });
+    release.uninstall();
+    sandbox.lose_namespace(&shop);
+
+    // The same machines, but nobody else's namespaces count: this is how a cluster looks that was just made.
+    let all = sandbox.kubectl(&["get", "namespaces", "-o", "name"]).expect(0).stdout;
+    let others: Vec<&str> = all.lines().filter(|name| !name.contains("/kube-")).collect();
+    sandbox
+        .kubectl(&[&["label", "--overwrite"], &others[..], &["backstay.dev/bootstrap=true"]].concat())
+        .expect(0);
+    let request = format!(
+        "apiVersion: backstay.dev/v1alpha1
+kind: RestoreRequest
+metadata: {{name: everything}}
+spec:
+  from: {{location: before, snapshot: latest, cluster: {folder}}}
+  when: EmptyCluster
+  token: first
+"
+    );
+    release.push(&[
+        ("locations.yaml", &release.location("vault", &format!("{folder}-new"), "ReadWrite")),
+        ("before.yaml", &release.location("before", &folder, "ReadOnly")),
+        ("restore.yaml", &request),
+    ]);
+    for object in ["backuppolicies", "restorerequests", "backuplocations", "policyrepositories"] {
+        sandbox.kubectl(&["delete", object, "--all", "-n", &sandbox.namespace]).expect(0);
+    }
+    release.install(1, "");
+    release.until(150, ("restorerequest", "everything"), "Ready", "True Complete");
+    let page = || sandbox.object("configmap", &shop, "page");
+    assert_eq!(page().expect("it is restored")["data"]["a"], "1");
+    sandbox.kubectl(&["delete", "configmap", "page", "-n", &shop]).expect(0);
+    wait(150, "its schedules start", || {
+        (release.condition("backuppolicy", "minutely", "Complete") == "True Complete").then_some(())
+    });
+    assert!(page().is_none(), "it is restored once");
+    let old = release.in_pod(&["snapshots", "--location", "before", "-o", "json"]).json();
+    assert!(!old.as_array().expect("a list").is_empty(), "the old snapshots are still there");
+    release.uninstall();
+    sandbox.kubectl(&[&["label"], &others[..], &["backstay.dev/bootstrap-"]].concat());
+}
