@@ -376,6 +376,7 @@ pub mod reconcile {
     pub mod empty; // whether a cluster is empty
     pub mod resources; // the door to custom resources
     pub mod act; // carries an action out
+    pub mod series; // what metrics are told apart by
     pub mod metrics; // numbers for Prometheus
     pub mod board; // what the pages show
     pub mod run; // the loop

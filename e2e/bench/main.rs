@@ -1,7 +1,7 @@
 //! Measures backups and restores on a real API server, as ratios against raw API calls in the same run.
 //!
 //! `e2e/bench/run` brings the server up and calls this with a folder and the numbers of objects, and once more with a node and
-//! the word `hooks`.
+//! the word `hooks`; with the word `day` it needs no server.
 
 #![allow(
     clippy::format_push_string,
@@ -10,6 +10,7 @@
     reason = "a scenario that cannot go on says so by a panic"
 )]
 
+mod day;
 mod measure;
 mod objects;
 mod pods;
@@ -31,9 +32,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
     let dir = PathBuf::from(args.next().ok_or("usage: bench DIR [COUNT...]")?);
     let rest: Vec<String> = args.collect();
-    let rows = if rest == ["hooks"] { pods::hooks(&dir, 200).await? } else { measured(&dir, &rest).await? };
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let (rows, name) = match words.as_slice() {
+        ["hooks"] => (pods::hooks(&dir, 200).await?, "bench-hooks.json"),
+        ["day"] => (day::day(&dir).await?, "bench-day.json"),
+        _ => (measured(&dir, &rest).await?, "bench.json"),
+    };
     measure::print(&rows);
-    let name = if rest == ["hooks"] { "bench-hooks.json" } else { "bench.json" };
     std::fs::write(dir.join(name), serde_json::to_string_pretty(&rows)?)?;
     println!("\n{}", serde_json::to_string(&rows)?);
     if rows.iter().any(Row::misses) {

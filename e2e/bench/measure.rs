@@ -294,3 +294,10 @@ pub fn print(rows: &[Row]) {
         );
     }
 }
+
+/// Resident memory of this process, in bytes.
+pub fn resident() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = text.split_whitespace().nth(1).ok_or("statm has no resident pages")?.parse()?;
+    Ok(pages * 4_096)
+}

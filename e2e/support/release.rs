@@ -51,6 +51,7 @@ impl<'a> Release<'a> {
         let release = Self { sandbox, repository: name.clone(), kubeconfig: kubeconfig.to_owned() };
         let bare = format!("{}/{name}.git", sandbox.parts.get("GIT_DIR"));
         sandbox.shell(&format!("rm -rf {bare} work && git init -q --bare -b main {bare} && git -C {bare} config http.receivepack true && git clone -q {bare} work")).expect(0);
+        release.forget_definitions();
         release.restricted();
         release.credentials();
         let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/cluster/app-image");
@@ -58,6 +59,12 @@ impl<'a> Release<'a> {
             .shell(&format!("{tool} {} {}", sandbox.parts.get("DIR"), env!("CARGO_BIN_EXE_backstay")))
             .expect(0);
         release
+    }
+
+    /// A release leaves its definitions behind, and another one may not take them.
+    fn forget_definitions(&self) {
+        let labels = "app.kubernetes.io/name=backstay";
+        self.kubectl(&["delete", "crd", "-l", labels, "--timeout=60s"]).expect(0);
     }
 
     fn restricted(&self) {
@@ -210,6 +217,7 @@ impl<'a> Release<'a> {
     pub fn uninstall(&self) {
         let homes = self.sandbox.path("helm");
         let namespace = &self.sandbox.namespace;
-        self.sandbox.shell(&format!("export HELM_CACHE_HOME={homes}/cache HELM_CONFIG_HOME={homes}/config HELM_DATA_HOME={homes}/data KUBECONFIG={}; helm uninstall backstay -n {namespace}", self.kubeconfig));
+        self.sandbox.shell(&format!("export HELM_CACHE_HOME={homes}/cache HELM_CONFIG_HOME={homes}/config HELM_DATA_HOME={homes}/data KUBECONFIG={}; helm uninstall backstay -n {namespace}", self.kubeconfig)).expect(0);
+        self.forget_definitions();
     }
 }

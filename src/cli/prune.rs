@@ -97,7 +97,8 @@ pub async fn prune(app: &App, args: &PruneArgs) -> Result<Done, Failure> {
             }
         }
         let deed = if args.yes { Deed::Carry } else { Deed::Show };
-        let Pruned { plan, report, records: _ } = prune_archive(app, (name, spec), &rules, &deed).await?;
+        let Pruned { plan, report, records: _ } =
+            prune_archive(app, (name, spec), &rules, (&deed, &[])).await?;
         pruned.push(PrunedArchive { location: name.to_owned(), plan, report });
     }
     let failed = |archive: &PrunedArchive| archive.report.as_ref().is_some_and(|r| !r.failed.is_empty());

@@ -191,9 +191,29 @@ pub struct LocationStatus {
     /// Snapshots of this cluster, by policy. Archives only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<String, u64>,
+    /// The last verification of each policy's newest Complete snapshot. Archives only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verified: BTreeMap<String, LastVerified>,
     /// When snapshots that no rule keeps were deleted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_prune: Option<LastPrune>,
+}
+
+/// The last time that a snapshot was read back and compared with its digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastVerified {
+    /// Which snapshot.
+    #[schemars(with = "String")]
+    pub snapshot: SnapshotId,
+    /// When.
+    pub finished: Timestamp,
+    /// When the last one that found nothing wrong ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Timestamp>,
+    /// What is wrong with it; empty for a sound snapshot.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// The last time that snapshots were deleted.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::empty::used_by;
-use super::event::{Action, Event, Held, Ran, Restored};
+use super::event::{Action, Event, Held, Ran, Restored, Telling};
 use super::lease::{self, Watch};
 use super::merge::InForce;
 use super::resources;
@@ -26,6 +26,7 @@ use crate::engine::backup::flow::Occasion;
 use crate::engine::gather::listing::each;
 use crate::engine::reach::{Reach, Silent};
 use crate::engine::retry::Patience;
+use crate::engine::saved::verify::verify as verify_snapshot;
 use crate::ports::cluster::Scope;
 use crate::ports::git;
 use crate::work::failure::Failure;
@@ -56,8 +57,10 @@ pub struct Hands {
 pub struct Under {
     /// Policy.
     pub force: Arc<InForce>,
-    /// Snapshots that the lists of each location must have.
+    /// Snapshots that the list of an archive must have.
     pub expected: Vec<SnapshotId>,
+    /// Snapshots that were listed there before.
+    pub known: Arc<Vec<SnapshotRecord>>,
     /// Uid of the resource that news is about.
     pub uid: String,
 }
@@ -89,6 +92,10 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 let held = hands.prune(&under, &location).await.map_err(|failure| failure.line());
                 Event::Pruned(location, held)
             }
+            Action::Verify(location, record) => {
+                let found = hands.verify(&under, &location, &record).await.map_err(|failure| failure.line());
+                Event::Verified(location, record, found)
+            }
             Action::Look(request) => {
                 let empty = hands.within(LOOK, hands.look()).await;
                 Event::Looked(request, empty)
@@ -97,30 +104,7 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 let result = hands.restore(&under, &request, &stop).await.map_err(|failure| failure.line());
                 Event::Restored(request, result)
             }
-            Action::Write(key, json) => {
-                let write = async |reach: Reach<'_>, home: &str| {
-                    resources::write_status(&reach, home, &key, &json).await
-                };
-                let result = hands.at_home(write).await;
-                Event::Written(key, json, result)
-            }
-            Action::Show(key, json) => {
-                let show =
-                    async |reach: Reach<'_>, home: &str| resources::show(&reach, home, &key, &json).await;
-                let result = hands.at_home(show).await;
-                Event::Shown(key, Some(json), result)
-            }
-            Action::Hide(key) => {
-                let hide = async |reach: Reach<'_>, home: &str| resources::hide(&reach, home, &key).await;
-                let result = hands.at_home(hide).await;
-                Event::Shown(key, None, result)
-            }
-            Action::Announce(news) => {
-                let tell = async |reach: Reach<'_>, home: &str| {
-                    resources::announce(&reach, (home, &hands.replica), (&news, &under.uid)).await
-                };
-                Event::Announced(hands.at_home(tell).await)
-            }
+            Action::Tell(telling) => hands.tell(&under, telling).await,
         }
     }
     .boxed_local()
@@ -152,6 +136,36 @@ impl Hands {
             answer.map_err(|error| Failure::failed(&error))
         };
         self.within(LOOK, work).await
+    }
+
+    /// Writes statuses, views and events.
+    async fn tell(&self, under: &Under, telling: Telling) -> Event {
+        match telling {
+            Telling::Write(key, json) => {
+                let write = async |reach: Reach<'_>, home: &str| {
+                    resources::write_status(&reach, home, &key, &json).await
+                };
+                let result = self.at_home(write).await;
+                Event::Written(key, json, result)
+            }
+            Telling::Show(key, json) => {
+                let show =
+                    async |reach: Reach<'_>, home: &str| resources::show(&reach, home, &key, &json).await;
+                let result = self.at_home(show).await;
+                Event::Shown(key, Some(json), result)
+            }
+            Telling::Hide(key) => {
+                let hide = async |reach: Reach<'_>, home: &str| resources::hide(&reach, home, &key).await;
+                let result = self.at_home(hide).await;
+                Event::Shown(key, None, result)
+            }
+            Telling::Announce(news) => {
+                let tell = async |reach: Reach<'_>, home: &str| {
+                    resources::announce(&reach, (home, &self.replica), (&news, &under.uid)).await
+                };
+                Event::Announced(self.at_home(tell).await)
+            }
+        }
     }
 
     async fn lead(&self) -> Result<lease::Seat, String> {
@@ -283,11 +297,24 @@ impl Hands {
             AccessMode::ReadOnly => Deed::Show,
         };
         let Pruned { mut records, plan: _, report } =
-            prune_archive(&self.app, (name, spec), &rules(set, None)?, &deed).await?;
+            prune_archive(&self.app, (name, spec), &rules(set, None)?, (&deed, &under.known)).await?;
         if let Some(report) = &report {
             records.retain(|record| !report.deleted.iter().any(|gone| gone.snapshot == record.id.as_str()));
         }
         Ok(Held { records, pruned: report })
+    }
+
+    /// Everything that is wrong with a snapshot; without identities its files and digests only.
+    async fn verify(
+        &self,
+        under: &Under,
+        location: &str,
+        record: &SnapshotRecord,
+    ) -> Result<Vec<String>, Failure> {
+        let (name, spec) = crate::work::choose::archive(&under.force.set, Some(location))?;
+        let bucket = archives::bucket(&self.app, name, spec).await?;
+        let report = verify_snapshot(bucket, record.clone(), None).await;
+        Ok(report.findings.iter().map(|found| format!("{}: {}", found.place, found.problem)).collect())
     }
 
     /// Whether the cluster is empty.
@@ -329,6 +356,6 @@ impl Hands {
 impl Under {
     /// Under this policy, with nothing else to know.
     pub fn policy(force: Arc<InForce>) -> Self {
-        Self { force, expected: Vec::new(), uid: String::new() }
+        Self { force, expected: Vec::new(), known: Arc::default(), uid: String::new() }
     }
 }

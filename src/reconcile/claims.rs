@@ -68,11 +68,19 @@ pub fn location(spec: &LocationSpec, location: &Location) -> Vec<Claim> {
         AccessMode::ReadWrite => "the location can be reached",
         AccessMode::ReadOnly => "the location can be reached; it is only read",
     };
-    vec![match &location.reached {
+    let mut claims = vec![match &location.reached {
         None => claim("Ready", Truth::Unknown, "NotChecked", "the location was not looked at yet"),
         Some(Ok(())) => claim("Ready", Truth::True, "Reached", access),
         Some(Err(reason)) => claim("Ready", Truth::False, "Unreachable", reason.clone()),
-    }]
+    }];
+    let verified = &location.status.verified;
+    if let Some((policy, damaged)) = verified.iter().find(|(_, last)| !last.message.is_empty()) {
+        let message = format!("policy {policy}: snapshot {}: {}", damaged.snapshot, damaged.message);
+        claims.push(claim("Verified", Truth::False, "Damaged", message));
+    } else if !verified.is_empty() {
+        claims.push(claim("Verified", Truth::True, "Sound", "the newest snapshots are what was written"));
+    }
+    claims
 }
 
 /// A request: `Ready` when there is nothing left to do, `Reconciling` while there is, `Stalled` when it failed for good.

@@ -44,6 +44,8 @@ pub const PRUNE: Duration = Duration::from_hours(1);
 pub const PRUNE_PAUSE: Duration = Duration::from_mins(1);
 /// How often a location is looked at where it says nothing.
 pub const CHECK: Duration = Duration::from_mins(5);
+/// How often the newest Complete snapshot of a policy is read back.
+pub const VERIFY: Duration = Duration::from_hours(24);
 /// How long after a failure something is tried again.
 pub const AGAIN: Duration = Duration::from_secs(30);
 
@@ -167,8 +169,10 @@ pub struct Location {
     pub prune_at: Option<Timestamp>,
     /// Whether it was listed; never for mirrors, which need not be.
     pub listed: bool,
+    /// When a snapshot is read back next; `None` while one is.
+    pub verify_at: Option<Timestamp>,
     /// Snapshots of this cluster, as last listed.
-    pub records: Vec<SnapshotRecord>,
+    pub records: Arc<Vec<SnapshotRecord>>,
 }
 
 /// A restore request in force.
@@ -270,6 +274,7 @@ impl Desk {
                 status: remembered(resource.as_ref()),
                 check_at: Some(now),
                 prune_at: Some(now),
+                verify_at: Some(now),
                 listed: force.set.locations[name].archive.is_none(),
                 ..Location::default()
             });

@@ -56,7 +56,7 @@ pub fn ran(
             location.prune_at = location.prune_at.map(|moment| moment.min(soon)).or(Some(soon));
         }
     }
-    vec![Action::Announce(news)]
+    vec![Action::announce(news)]
 }
 
 fn told(name: &str, last: &LastRun) -> News {
@@ -161,7 +161,7 @@ pub fn restored(
             let told = restore.failed.as_ref() == Some(&message);
             restore.failed = Some(message);
             restore.try_at = Some(after(now, AGAIN));
-            return if told { Vec::new() } else { vec![Action::Announce(news)] };
+            return if told { Vec::new() } else { vec![Action::announce(news)] };
         }
     };
     restore.failed = None;
@@ -175,5 +175,5 @@ pub fn restored(
         Outcome::Failed => (Tone::Warning, "RestoreFailed"),
     };
     tracing::info!(request = name, outcome = ?outcome, "{message}");
-    vec![Action::Announce(News { about, tone, reason, message })]
+    vec![Action::announce(News { about, tone, reason, message })]
 }

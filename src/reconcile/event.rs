@@ -43,10 +43,19 @@ pub enum Action {
     Check(String),
     /// Lists an archive, and deletes what no rule keeps.
     Prune(String),
+    /// Reads a snapshot of an archive back, and compares it with its digests.
+    Verify(String, Box<SnapshotRecord>),
     /// Looks whether the cluster is empty.
     Look(String),
     /// Carries a request out.
     Restore(String, Stop),
+    /// Tells people.
+    Tell(Telling),
+}
+
+/// One thing that people are told.
+#[derive(Debug)]
+pub enum Telling {
     /// Writes a status.
     Write(Key, Json),
     /// Makes or changes a view: spec and status.
@@ -55,6 +64,13 @@ pub enum Action {
     Hide(Key),
     /// Tells people, as an event of the cluster.
     Announce(News),
+}
+
+impl Action {
+    /// Tells people, as an event of the cluster.
+    pub fn announce(news: News) -> Self {
+        Self::Tell(Telling::Announce(news))
+    }
 }
 
 /// Something that people want to know.
@@ -156,6 +172,8 @@ pub enum Event {
     Checked(String, Result<(), String>),
     /// An archive was listed and pruned.
     Pruned(String, Result<Held, String>),
+    /// A snapshot of an archive was read back; what is wrong with it.
+    Verified(String, Box<SnapshotRecord>, Result<Vec<String>, String>),
     /// Whether the cluster is empty.
     Looked(String, Result<bool, String>),
     /// A request was carried out.

@@ -14,7 +14,7 @@ use super::merge::{Merged, merge};
 use super::resource::{Key, Resource};
 use crate::domain::object::Json;
 use crate::domain::snapshot::SnapshotRecord;
-use crate::domain::status::{LastPrune, RepositoryStatus, whole};
+use crate::domain::status::{LastPrune, LastVerified, RepositoryStatus, whole};
 use crate::engine::policy::repository::Repository;
 use crate::engine::retry::after;
 use crate::engine::seal::age::Identities;
@@ -38,6 +38,7 @@ pub fn hear(desk: &mut Desk, event: Event, identities: &Identities, now: Timesta
         }
         Event::Checked(location, reached) => return checked(desk, &location, reached, now),
         Event::Pruned(location, held) => return pruned(desk, &location, held, now),
+        Event::Verified(location, record, found) => return verified(desk, &location, &record, found, now),
         Event::Looked(request, empty) => ended::looked(desk, &request, empty, now),
         Event::Restored(request, result) => return ended::restored(desk, &request, result, now),
         Event::Written(key, json, result) => match result {
@@ -218,7 +219,7 @@ fn checked(desk: &mut Desk, name: &str, reached: Result<(), String>, now: Timest
     let about = Key::new("BackupLocation", name);
     match (before, reached) {
         (None | Some(Ok(())), Err(message)) => {
-            vec![Action::Announce(News {
+            vec![Action::announce(News {
                 about,
                 tone: Tone::Warning,
                 reason: "LocationUnreachable",
@@ -227,7 +228,7 @@ fn checked(desk: &mut Desk, name: &str, reached: Result<(), String>, now: Timest
         }
         (Some(Err(_)), Ok(())) => {
             let message = "the location can be reached again".to_owned();
-            vec![Action::Announce(News { about, tone: Tone::Normal, reason: "LocationReached", message })]
+            vec![Action::announce(News { about, tone: Tone::Normal, reason: "LocationReached", message })]
         }
         (None | Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => Vec::new(),
     }
@@ -241,7 +242,7 @@ fn pruned(desk: &mut Desk, name: &str, held: Result<Held, String>, now: Timestam
     let held = match held {
         Ok(held) => held,
         Err(message) => {
-            return vec![Action::Announce(News {
+            return vec![Action::announce(News {
                 about,
                 tone: Tone::Warning,
                 reason: "PruneFailed",
@@ -250,7 +251,8 @@ fn pruned(desk: &mut Desk, name: &str, held: Result<Held, String>, now: Timestam
         }
     };
     location.status.snapshots = counts(&held.records);
-    location.records = held.records;
+    location.status.verified.retain(|policy, _| location.status.snapshots.contains_key(policy));
+    location.records = Arc::new(held.records);
     location.listed = true;
     let Some(report) = held.pruned.filter(|report| !report.deleted.is_empty() || !report.failed.is_empty())
     else {
@@ -266,8 +268,40 @@ fn pruned(desk: &mut Desk, name: &str, held: Result<Held, String>, now: Timestam
     });
     if report.failed.is_empty() {
         let message = format!("{} snapshots that no rule keeps were deleted", report.deleted.len());
-        vec![Action::Announce(News { about, tone: Tone::Normal, reason: "Pruned", message })]
+        vec![Action::announce(News { about, tone: Tone::Normal, reason: "Pruned", message })]
     } else {
-        vec![Action::Announce(News { about, tone: Tone::Warning, reason: "PruneFailed", message })]
+        vec![Action::announce(News { about, tone: Tone::Warning, reason: "PruneFailed", message })]
     }
+}
+
+/// A snapshot was read back.
+fn verified(
+    desk: &mut Desk,
+    name: &str,
+    record: &SnapshotRecord,
+    found: Result<Vec<String>, String>,
+    now: Timestamp,
+) -> Vec<Action> {
+    let Some(location) = desk.locations.get_mut(name) else { return Vec::new() };
+    let findings = match found {
+        Ok(findings) => findings,
+        Err(reason) => {
+            tracing::warn!(location = name, "cannot verify {}: {reason}", record.id);
+            location.verify_at = Some(after(now, AGAIN));
+            return Vec::new();
+        }
+    };
+    location.verify_at = Some(now);
+    let before = location.status.verified.get(&record.policy.name).and_then(|last| last.sound);
+    let sound = if findings.is_empty() { Some(whole(now)) } else { before };
+    let message = findings.join("; ");
+    let last =
+        LastVerified { snapshot: record.id.clone(), finished: whole(now), sound, message: message.clone() };
+    location.status.verified.insert(record.policy.name.clone(), last);
+    if findings.is_empty() {
+        return Vec::new();
+    }
+    let about = Key::new("BackupLocation", name);
+    let message = format!("snapshot {} is damaged: {message}", record.id);
+    vec![Action::announce(News { about, tone: Tone::Warning, reason: "VerifyFailed", message })]
 }

@@ -2,88 +2,24 @@
 //!
 //! In: `Desk`, `Event`s · Out: `Metrics` · Touches: nothing
 
-use std::fmt::Debug;
-use std::hash::Hash;
-
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::desk::{Desk, Policy, Recall};
+use super::desk::{Desk, Location, Policy, Recall};
 use super::event::{Event, Ran, Restored};
+use super::series::{
+    OfBoth, OfLocation, OfPolicy, OfRevision, OfVersion, PolicyOutcome, RequestOutcome, Word,
+};
 use crate::domain::hook_report::HookReport;
+use crate::domain::policy::PolicySpec;
 use crate::domain::report::Outcome;
 
 type Number = Gauge;
-
-/// A policy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfPolicy {
-    policy: String,
-}
-
-/// A location.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfLocation {
-    location: String,
-}
-
-/// A policy at a location.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfBoth {
-    policy: String,
-    location: String,
-}
-
-/// A policy and how something went.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PolicyOutcome {
-    policy: String,
-    outcome: Word,
-}
-
-/// A request and how it went.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestOutcome {
-    request: String,
-    outcome: Word,
-}
-
-/// A revision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfRevision {
-    revision: String,
-}
-
-/// The version of the program.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfVersion {
-    version: &'static str,
-}
-
-/// A word of one of our own enums.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Word(String);
-
-impl Word {
-    fn of(value: impl Debug) -> Self {
-        Self(format!("{value:?}"))
-    }
-}
-
-impl EncodeLabelValue for Word {
-    fn encode(
-        &self,
-        encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
-    ) -> Result<(), std::fmt::Error> {
-        self.0.encode(encoder)
-    }
-}
 
 /// Every metric, and the registry that writes them out.
 pub struct Metrics {
@@ -107,6 +43,7 @@ pub struct Metrics {
     hooks: Family<PolicyOutcome, Counter>,
     available: Family<OfLocation, Number>,
     snapshots: Family<OfBoth, Number>,
+    verified: Family<OfBoth, Number>,
     pruned: Family<OfLocation, Counter>,
     prune_failures: Family<OfLocation, Counter>,
     fixups: Family<RequestOutcome, Counter>,
@@ -147,6 +84,7 @@ impl Default for Metrics {
             hooks: Family::default(),
             available: Family::default(),
             snapshots: Family::default(),
+            verified: Family::default(),
             pruned: Family::default(),
             prune_failures: Family::default(),
             fixups: Family::default(),
@@ -198,6 +136,11 @@ impl Metrics {
         all.register("run_duration_seconds", "How long runs took", self.duration.clone());
         all.register("hooks", "Hooks of runs that ended", self.hooks.clone());
         all.register("location_available", "Whether a location can be reached", self.available.clone());
+        all.register(
+            "last_verified_timestamp_seconds",
+            "When the newest snapshots were last known to be sound",
+            self.verified.clone(),
+        );
         all.register("snapshots", "Snapshots of this cluster at a location", self.snapshots.clone());
         all.register("pruned", "Snapshots and leftovers that were deleted", self.pruned.clone());
         all.register(
@@ -240,6 +183,7 @@ impl Metrics {
             | Event::Listed(_)
             | Event::Recalled(..)
             | Event::Checked(..)
+            | Event::Verified(..)
             | Event::Looked(..)
             | Event::Written(..)
             | Event::Shown(..)
@@ -318,6 +262,27 @@ impl Metrics {
                 let of = OfBoth { policy: policy.clone(), location: name.clone() };
                 self.snapshots.get_or_create(&of).set(number(*count));
             }
+            self.soundness(desk, name, location);
+        }
+    }
+
+    /// When the snapshots of each policy at a location were known to be sound. What Git fetches is compared with its digests
+    /// every time: a mirror is as sound as it could be reached.
+    fn soundness(&self, desk: &Desk, name: &str, location: &Location) {
+        let put = |policy: &str, moment: Timestamp| {
+            let of = OfBoth { policy: policy.to_owned(), location: name.to_owned() };
+            self.verified.get_or_create(&of).set(moment.as_second());
+        };
+        for (policy, last) in &location.status.verified {
+            if let Some(sound) = last.sound {
+                put(policy, sound);
+            }
+        }
+        let is_mirror = desk.force.set.locations.get(name).is_some_and(|spec| spec.mirror.is_some());
+        if let Some(reached) = location.status.last_reached.filter(|_| is_mirror) {
+            let goes_there = |spec: &PolicySpec| spec.locations.iter().any(|one| one == name);
+            let policies = desk.force.set.policies.iter().filter(|(_, spec)| goes_there(spec));
+            policies.for_each(|(policy, _)| put(policy, reached));
         }
     }
 
@@ -364,6 +329,7 @@ impl Metrics {
         self.revision.clear();
         self.available.clear();
         self.snapshots.clear();
+        self.verified.clear();
         self.repository_ready.set(0);
         self.repository_fetched.set(0);
     }

@@ -2,20 +2,27 @@
 //!
 //! In: `Desk`, now · Out: `Action`s, a moment · Touches: nothing
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desk::{Desk, Policy, Recall, Run};
+use super::desk::{Desk, Location, Policy, Recall, Run, VERIFY};
 use super::due::Verdict;
 use super::event::{Action, News, Tone, Views};
 use super::resource::Key;
 use crate::domain::policy::PolicySpec;
+use crate::domain::report::Outcome;
 use crate::domain::restore_request::RestoreWhen;
 use crate::domain::schedule::ConcurrencyPolicy;
+use crate::domain::snapshot::SnapshotRecord;
 use crate::domain::status::{Running, whole};
 use crate::engine::archive::owner::Name;
+use crate::engine::retry::after;
 use crate::work::stop::Stop;
+
+/// How often it is looked whether there is something to verify.
+const VERIFY_LOOK: Duration = Duration::from_secs(30);
 
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,12 +79,32 @@ fn locations(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         if take(&mut location.check_at, now) {
             actions.push(Action::Check(name.clone()));
         }
+        if location.verify_at.is_some_and(|moment| moment <= now) {
+            location.verify_at = Some(after(now, VERIFY_LOOK));
+            if let Some(record) = unverified(location, now) {
+                location.verify_at = None;
+                actions.push(Action::Verify(name.clone(), Box::new(record)));
+            }
+        }
         let archive = desk.force.set.locations.get(name).is_some_and(|spec| spec.archive.is_some());
         if archive && take(&mut location.prune_at, now) {
             actions.push(Action::Prune(name.clone()));
         }
     }
     actions
+}
+
+/// A newest Complete snapshot that was not read back for a day: one at a time, so that backups have the line for themselves.
+fn unverified(location: &Location, now: Timestamp) -> Option<SnapshotRecord> {
+    let mut newest: BTreeMap<&str, &SnapshotRecord> = BTreeMap::new();
+    for record in location.records.iter().filter(|record| record.outcome == Outcome::Complete) {
+        newest.insert(&record.policy.name, record);
+    }
+    let stale = |policy: &str| {
+        let last = location.status.verified.get(policy);
+        last.is_none_or(|last| now >= after(last.finished, VERIFY))
+    };
+    newest.into_iter().find(|(policy, _)| stale(policy)).map(|(_, record)| record.clone())
 }
 
 /// Requests that nobody has to type, once for each token.
@@ -149,7 +176,7 @@ fn policies(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         let (start, missed) = decide(policy, spec, now);
         if let Some(message) = missed {
             let about = Key::new("BackupPolicy", policy_name);
-            actions.push(Action::Announce(News { about, tone: Tone::Warning, reason: "RunMissed", message }));
+            actions.push(Action::announce(News { about, tone: Tone::Warning, reason: "RunMissed", message }));
         }
         let Some(start) =
             start.filter(|_| policy.run.is_none() && !bootstrapping && busy < desk.settings.runs)

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::act::{Hands, Under, act};
 use super::board::Board;
 use super::desk::{Desk, Settings};
-use super::event::{Action, Event};
+use super::event::{Action, Event, Telling};
 use super::hear::hear;
 use super::lease::Watch;
 use super::next::{next, pause};
@@ -118,7 +118,7 @@ impl Helm {
         self.led = leads;
         let mut actions = next(&mut self.desk, now);
         if leads {
-            actions.extend(tell(&mut self.desk, now));
+            actions.extend(tell(&mut self.desk, now).into_iter().map(Action::Tell));
         }
         for action in actions {
             self.begin(action);
@@ -130,8 +130,12 @@ impl Helm {
     fn begin(&mut self, action: Action) {
         let mut under = Under::policy(self.desk.force.clone());
         match &action {
-            Action::Prune(location) => under.expected = self.expected(location),
-            Action::Announce(news) => {
+            Action::Prune(location) => {
+                under.expected = self.expected(location);
+                let known = self.desk.locations.get(location);
+                under.known = known.map(|location| location.records.clone()).unwrap_or_default();
+            }
+            Action::Tell(Telling::Announce(news)) => {
                 under.uid =
                     self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
             }
@@ -178,7 +182,7 @@ impl Helm {
         }
         let last: FuturesUnordered<_> = tell(&mut self.desk, now)
             .into_iter()
-            .map(|action| act(&self.hands, Under::policy(self.desk.force.clone()), action))
+            .map(|telling| act(&self.hands, Under::policy(self.desk.force.clone()), Action::Tell(telling)))
             .collect();
         last.for_each(|_| std::future::ready(())).await;
         self.hands.leave().await;

@@ -1,6 +1,6 @@
 //! What every document's status should say, and which views there should be.
 //!
-//! In: `Desk` · Out: `Action`s that write what is different · Touches: nothing
+//! In: `Desk` · Out: `Telling`s that write what is different · Touches: nothing
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::claims;
 use super::desk::Desk;
-use super::event::Action;
+use super::event::Telling;
 use super::hear::REPOSITORY;
 use super::merge::Origin;
 use super::resource::{Key, Resource};
@@ -26,7 +26,7 @@ const BURST: usize = 32;
 const SHOWN: usize = 20;
 
 /// Everything that is to be written now; marks it as begun.
-pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Telling> {
     if !desk.served || !desk.is_ready() || now < desk.write_at {
         return Vec::new();
     }
@@ -37,7 +37,7 @@ pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
 }
 
 /// Statuses that are not as they should be.
-fn statuses(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
+fn statuses(desk: &mut Desk, now: Timestamp) -> Vec<Telling> {
     let mut actions = Vec::new();
     for (key, wanted) in wanted(desk, now) {
         if actions.len() >= BURST {
@@ -51,7 +51,7 @@ fn statuses(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         };
         if !same {
             desk.written.insert(key.clone(), None);
-            actions.push(Action::Write(key, wanted));
+            actions.push(Telling::Write(key, wanted));
         }
     }
     actions
@@ -154,7 +154,7 @@ fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
 }
 
 /// Documents of Git as custom resources, and the repository itself.
-fn views(desk: &mut Desk) -> Vec<Action> {
+fn views(desk: &mut Desk) -> Vec<Telling> {
     let mut wanted: BTreeMap<Key, Json> = documents(&desk.force.set);
     let force = desk.force.clone();
     wanted.retain(|key, _| force.origins.get(key) == Some(&Origin::Git) && !force.sealed.contains(key));
@@ -165,7 +165,7 @@ fn views(desk: &mut Desk) -> Vec<Action> {
     for (key, spec) in &wanted {
         let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == *spec);
         if !as_wanted && !desk.showing.contains(key) && actions.len() < BURST {
-            actions.push(Action::Show(key.clone(), spec.clone()));
+            actions.push(Telling::Show(key.clone(), spec.clone()));
         }
     }
     let stale =
@@ -173,10 +173,10 @@ fn views(desk: &mut Desk) -> Vec<Action> {
     let stale = stale.map(|found| found.key.clone()).filter(|key| !desk.showing.contains(key));
     // While nothing is in force, nothing is known to be stale.
     if !desk.settings.git || desk.git.good.is_some() {
-        actions.extend(stale.take(BURST).map(Action::Hide));
+        actions.extend(stale.take(BURST).map(Telling::Hide));
     }
     for action in &actions {
-        if let Action::Show(key, _) | Action::Hide(key) = action {
+        if let Telling::Show(key, _) | Telling::Hide(key) = action {
             desk.showing.insert(key.clone());
         }
     }
@@ -195,7 +195,7 @@ fn documents(set: &PolicySet) -> BTreeMap<Key, Json> {
 }
 
 /// The newest snapshots of every policy as custom resources.
-fn snapshots(desk: &mut Desk) -> Vec<Action> {
+fn snapshots(desk: &mut Desk) -> Vec<Telling> {
     let mut wanted: BTreeMap<String, (Vec<String>, &crate::domain::snapshot::SnapshotRecord)> =
         BTreeMap::new();
     for (location, known) in &desk.locations {
@@ -221,7 +221,7 @@ fn snapshots(desk: &mut Desk) -> Vec<Action> {
     for (name, found) in &wanted {
         let (key, wanted) = (Key::new("Snapshot", name), view(found));
         if desk.shown.get(name) != Some(&wanted) && !desk.showing.contains(&key) && actions.len() < BURST {
-            actions.push(Action::Show(key, wanted));
+            actions.push(Telling::Show(key, wanted));
         }
     }
     if listed {
@@ -230,10 +230,10 @@ fn snapshots(desk: &mut Desk) -> Vec<Action> {
             .keys()
             .filter(|name| !wanted.contains_key(*name))
             .map(|name| Key::new("Snapshot", name));
-        actions.extend(stale.filter(|key| !desk.showing.contains(key)).take(BURST).map(Action::Hide));
+        actions.extend(stale.filter(|key| !desk.showing.contains(key)).take(BURST).map(Telling::Hide));
     }
     for action in &actions {
-        if let Action::Show(key, _) | Action::Hide(key) = action {
+        if let Telling::Show(key, _) | Telling::Hide(key) = action {
             desk.showing.insert(key.clone());
         }
     }

@@ -41,7 +41,7 @@ pub struct Pruned {
     pub report: Option<PruneReport>,
 }
 
-/// Plans for the snapshots of this cluster, and carries the plan out if asked.
+/// Plans for the snapshots of this cluster, and carries the plan out if asked. `known` are records that were read before.
 ///
 /// # Errors
 /// The archive cannot be listed wholly, or the list cannot be trusted; nothing is deleted then.
@@ -49,11 +49,12 @@ pub async fn prune_archive(
     app: &App,
     (name, spec): (&str, &LocationSpec),
     rules: &BTreeMap<String, Rule>,
-    deed: &Deed,
+    (deed, known): (&Deed, &[SnapshotRecord]),
 ) -> Result<Pruned, Failure> {
     let cluster = archives::cluster_name(app).await?;
     let bucket = archives::bucket(app, name, spec).await?;
-    let listing = layout::list(bucket.as_ref(), Some(&cluster)).await.map_err(|e| Failure::failed(&e))?;
+    let listing =
+        layout::list_anew(bucket.as_ref(), Some(&cluster), known).await.map_err(|e| Failure::failed(&e))?;
     let owner = owner::current(bucket.as_ref(), &cluster).await.map_err(|e| Failure::failed(&e))?;
     let uid = owner.as_ref().map(|(owner, _)| owner.uid.as_str());
     let plan = plan(&listing, (rules, GRACE), uid, app.clock.now());

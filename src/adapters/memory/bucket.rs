@@ -19,6 +19,7 @@ struct Inside {
     keys: BTreeMap<String, Bytes>,
     faults: Vec<Fault>,
     creates: u64,
+    reads: u64,
 }
 
 /// What goes wrong; each stays in force.
@@ -60,6 +61,11 @@ impl MemoryBucket {
     /// How many creates have been asked for.
     pub fn creates(&self) -> u64 {
         self.inside().creates
+    }
+
+    /// How many reads have been asked for.
+    pub fn reads(&self) -> u64 {
+        self.inside().reads
     }
 
     /// Replaces or adds what stands under a key, as somebody with other tools could. `None` takes it away.
@@ -104,7 +110,8 @@ impl Bucket for MemoryBucket {
 
     async fn read(&self, key: &str) -> Result<Bytes, Error> {
         check_key(key)?;
-        let inside = self.inside();
+        let mut inside = self.inside();
+        inside.reads += 1;
         let broken = |fault: &Fault| matches!(fault, Fault::NoRead(end) if key.ends_with(end.as_str()));
         inside.check(broken, Error::Unavailable("the disk does not answer".into()))?;
         inside.keys.get(key).cloned().ok_or_else(|| Error::NotFound(key.to_owned()))

@@ -203,6 +203,18 @@ pub struct Unfinished {
 /// # Errors
 /// The storage gave no answer, or the marker is one of a later version.
 pub async fn list(bucket: &dyn Bucket, cluster: Option<&str>) -> Result<Listing, Error> {
+    list_anew(bucket, cluster, &[]).await
+}
+
+/// The same, where some records were read before: records never change, so those are not read again.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_anew(
+    bucket: &dyn Bucket,
+    cluster: Option<&str>,
+    known: &[SnapshotRecord],
+) -> Result<Listing, Error> {
     check_marker(bucket).await?;
     let place = bucket.describe();
     let clusters = match cluster {
@@ -215,14 +227,19 @@ pub async fn list(bucket: &dyn Bucket, cluster: Option<&str>) -> Result<Listing,
     };
     let mut listing = Listing::default();
     for cluster in clusters {
-        list_cluster(bucket, &cluster, &mut listing).await?;
+        list_cluster(bucket, &cluster, known, &mut listing).await?;
     }
     let order = |record: &SnapshotRecord| (record.cluster.name.clone(), record.started, record.id.clone());
     listing.records.sort_by_key(order);
     Ok(listing)
 }
 
-async fn list_cluster(bucket: &dyn Bucket, cluster: &str, listing: &mut Listing) -> Result<(), Error> {
+async fn list_cluster(
+    bucket: &dyn Bucket,
+    cluster: &str,
+    known: &[SnapshotRecord],
+    listing: &mut Listing,
+) -> Result<(), Error> {
     let top = snapshots_of(cluster)?;
     let files = bucket.list(&top).await.map_err(|source| Error::Read {
         what: top.clone(),
@@ -240,7 +257,12 @@ async fn list_cluster(bucket: &dyn Bucket, cluster: &str, listing: &mut Listing)
         folders.keys().cloned().partition(|id| has_record(id));
     let unfinished = without.into_iter().map(|id| Unfinished { cluster: cluster.to_owned(), id });
     listing.unfinished.extend(unfinished);
-    let reads = futures::stream::iter(with).map(|id| {
+    let known: BTreeMap<&str, &SnapshotRecord> =
+        known.iter().filter(|one| one.cluster.name == cluster).map(|one| (one.id.as_str(), one)).collect();
+    let (old, new): (Vec<String>, Vec<String>) =
+        with.into_iter().partition(|id| known.contains_key(id.as_str()));
+    listing.records.extend(old.iter().map(|id| known[id.as_str()].clone()));
+    let reads = futures::stream::iter(new).map(|id| {
         let key = format!("{top}/{id}/{RECORD}");
         let bytes = folders[&id].iter().find(|file| file.key == key).map_or(0, |file| file.bytes);
         async move {

@@ -252,6 +252,7 @@ async fn a_schedule_makes_one_snapshot_at_each_due_time_and_shows_what_it_does()
         "backstay_period_seconds{policy=\"minutely\"} 60",
         "backstay_location_available{location=\"vault\"} 1",
         "backstay_pruned_total{location=\"vault\"}",
+        "backstay_last_verified_timestamp_seconds{policy=\"minutely\",location=\"vault\"}",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

@@ -82,3 +82,21 @@ async fn a_record_that_points_elsewhere_is_refused() {
         assert!(matches!(answer, Err(Error::Garbled { .. })), "{name:?}");
     }
 }
+
+#[tokio::test]
+async fn records_that_are_known_are_not_read_again() {
+    let stage = Stage::new();
+    for day in 21..=23 {
+        let batches = vec![config_maps(&["web"], "1")];
+        stage.store(&format!("2026-11-{day}T06:30:00Z"), Complete, batches).await;
+    }
+    let first = list(stage.bucket.as_ref(), Some("prod")).await.unwrap();
+    let reads = stage.bucket.reads();
+    let again = list_anew(stage.bucket.as_ref(), Some("prod"), &first.records[..2]).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(stage.bucket.reads() - reads, 2, "the marker and one record");
+    let gone = format!("clusters/prod/snapshots/{}/snapshot.json", first.records[0].id);
+    stage.bucket.delete(&[gone]).await.unwrap();
+    let less = list_anew(stage.bucket.as_ref(), Some("prod"), &first.records).await.unwrap();
+    assert_eq!(less.records, first.records[1..], "what is known but gone is not there");
+}

@@ -1,0 +1,197 @@
+//! A simulated day of the reconciler: fifty policies on the cluster in memory. Is every due run done once, and is memory flat?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstay::adapters::memory::clock::FakeClock;
+use backstay::adapters::memory::cluster::Cluster;
+use backstay::adapters::memory::exec::Containers;
+use backstay::app::settings::{Keys, Settings};
+use backstay::app::wiring::{App, Connected};
+use backstay::domain::custom_resource::KINDS;
+use backstay::domain::object::Manifest;
+use backstay::domain::schedule::Schedule;
+use backstay::domain::snapshot::SnapshotRecord;
+use backstay::engine::seal::age::generate;
+use backstay::ports::clock::Clock;
+use backstay::ports::cluster::{Mode, Reader, Writer};
+use backstay::reconcile::board::Board;
+use backstay::reconcile::desk;
+use backstay::reconcile::run::{Lines, run};
+use backstay::work::stop::Stop;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::measure::{Row, resident};
+
+const POLICIES: usize = 50;
+const START: &str = "2026-11-27T23:59:30Z";
+const HOME: &str = "backstay";
+
+/// How much memory may grow from the second hour to the last one, as a ratio.
+const FLAT: f64 = 1.15;
+
+type Anyhow<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Schedules of the policies: every half hour, hour, three hours, and day, spread over the minutes.
+fn schedule(number: usize) -> String {
+    let minute = number % 30;
+    match number % 4 {
+        0 => format!("{minute},{} * * * *", minute + 30),
+        1 => format!("{minute} * * * *"),
+        2 => format!("{minute} */3 * * *"),
+        _ => format!("{minute} {} * * *", number % 24),
+    }
+}
+
+/// Lets a day pass.
+pub async fn day(dir: &Path) -> Anyhow<Vec<Row>> {
+    let (folder, began) = (dir.join("day"), Instant::now());
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir_all(folder.join("policy"))?;
+    let clock = Arc::new(FakeClock::at(START.parse()?));
+    let cluster = filled(clock.clone()).await?;
+    let pair = generate(clock.now());
+    documents(&folder, &pair.recipient)?;
+    let app = app(&folder, clock.clone(), cluster);
+    let (_knock, knocks) = tokio::sync::mpsc::channel(1);
+    let lines = Lines { board: Arc::new(Board::default()), knocks, stop: Stop::never(), repository: None };
+    let mut early = 0;
+    let watch = async {
+        let start: Timestamp = START.parse()?;
+        let hours = |hours: i64| start + jiff::SignedDuration::from_hours(hours);
+        while clock.now() < hours(24) {
+            clock.sleep(Duration::from_secs(10)).await;
+            if early == 0 && clock.now() > hours(2) {
+                early = resident()?;
+            }
+        }
+        Anyhow::Ok(())
+    };
+    tokio::select! {
+        done = watch => done?,
+        ended = run(app, settings(), lines) => return Err(format!("the reconciler ended: {:?}", ended.err()).into()),
+    }
+    let late = resident()?;
+    let (due, wrong) = judged(&folder, clock.now())?;
+    if !wrong.is_empty() {
+        return Err(format!("{} of {due} due runs are wrong: {}", wrong.len(), wrong.join(", ")).into());
+    }
+    println!("{due} due runs of {POLICIES} policies in 24 simulated hours: each done once");
+    println!("memory after two hours {} MiB, after 24 hours {} MiB", early >> 20, late >> 20);
+    let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
+    let ratio = |now: u64, before: u64| mib(now) / mib(before.max(1));
+    Ok(vec![Row {
+        objects: POLICIES * 5,
+        what: "reconciler: memory after 24 h, 50 policies".into(),
+        seconds: began.elapsed().as_secs_f64(),
+        peak_mib: Some(mib(late)),
+        against: Some("after 2 h".into()),
+        ratio: Some(ratio(late, early)),
+        target: Some(FLAT),
+    }])
+}
+
+async fn filled(clock: Arc<FakeClock>) -> Anyhow<Arc<Cluster>> {
+    let cluster = Arc::new(Cluster::new(clock.clone()));
+    let mut objects: Vec<Value> =
+        vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})];
+    objects.extend(KINDS.map(|kind| kind.definition()));
+    for number in 0..POLICIES {
+        let name = format!("team-{number}");
+        objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+        for object in 0..4 {
+            objects.push(json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": format!("settings-{object}"), "namespace": name}, "data": {"a": "1"},
+            }));
+        }
+    }
+    for object in objects {
+        let object = Manifest::parse(object)?;
+        let served = cluster.discover().await?.resources;
+        let kind = served.iter().find(|kind| kind.gvk == object.gvk()).ok_or("a kind is not served")?;
+        cluster.writing_as("kubectl").create(kind, &object, Mode::Real).await?;
+    }
+    clock.sleep(Duration::from_secs(20)).await;
+    Ok(cluster)
+}
+
+fn documents(folder: &Path, recipient: &str) -> Anyhow<()> {
+    let mut text = format!(
+        "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {{name: vault}}\nspec: {{archive: {{url: 'file://{}'}}, recipients: [{recipient}]}}\n",
+        folder.join("vault").display()
+    );
+    for number in 0..POLICIES {
+        text.push_str(&format!(
+            "---\napiVersion: backstay.dev/v1alpha1\nkind: BackupPolicy\nmetadata: {{name: team-{number}}}\nspec: {{schedule: '{}', locations: [vault], select: {{namespaces: {{include: [team-{number}]}}}}}}\n",
+            schedule(number)
+        ));
+    }
+    fs::write(folder.join("policy/policy.yaml"), text)?;
+    Ok(())
+}
+
+fn settings() -> desk::Settings {
+    desk::Settings {
+        replica: "bench".into(),
+        git: true,
+        resources: true,
+        interval: Duration::from_mins(1),
+        restores: false,
+        runs: 4,
+        cluster: "prod".into(),
+    }
+}
+
+fn app(folder: &Path, clock: Arc<FakeClock>, cluster: Arc<Cluster>) -> Arc<App> {
+    let path = |name: &str| -> PathBuf { folder.join(name) };
+    let settings = Settings {
+        policy_repo: path("policy").display().to_string(),
+        has_policy_repo: true,
+        policy_ref: None,
+        policy_path: None,
+        cluster_name: Some("prod".into()),
+        kubeconfig: None,
+        context: None,
+        namespace: HOME.into(),
+        identities: Vec::new(),
+        cache: path("cache"),
+        state: path("state"),
+        keys: Keys::Cluster,
+        allowed_signers: None,
+        variables: std::collections::BTreeMap::new(),
+    };
+    let exec = Arc::new(Containers::new(cluster.as_ref().clone(), clock.clone()));
+    let connected = Connected { reader: cluster.clone(), writer: cluster, exec, name: "prod".into() };
+    Arc::new(App::with_cluster(settings, clock, connected))
+}
+
+/// How many runs were due until five minutes ago, and which of them were not done exactly once.
+fn judged(folder: &Path, now: Timestamp) -> Anyhow<(usize, Vec<String>)> {
+    let mut times: Vec<(String, Timestamp)> = Vec::new();
+    for entry in fs::read_dir(folder.join("vault/clusters/prod/snapshots"))? {
+        let record = fs::read(entry?.path().join("snapshot.json"))?;
+        let record: SnapshotRecord = serde_json::from_slice(&record)?;
+        times.push((record.policy.name.clone(), record.id.started().ok_or("a name without a time")?));
+    }
+    let (mut due, mut wrong) = (0, Vec::new());
+    for number in 0..POLICIES {
+        let name = format!("team-{number}");
+        let schedule = Schedule::parse(&schedule(number), None)?;
+        let mut at: Timestamp = START.parse()?;
+        while let Some(next) =
+            schedule.next(at).filter(|next| *next < now - jiff::SignedDuration::from_mins(5))
+        {
+            at = next;
+            due += 1;
+            let done = times.iter().filter(|(policy, time)| *policy == name && *time == next).count();
+            if done != 1 {
+                wrong.push(format!("{name} at {next}: {done} times"));
+            }
+        }
+    }
+    Ok((due, wrong))
+}
