@@ -31,7 +31,7 @@ pub async fn backup(app: &App, args: &BackupArgs, stop: &Stop) -> Result<Done, F
     }
     let set = repository::load(app).await?;
     let policy = choose::policy(&set, args.policy.policy.as_deref())?;
-    let name = if args.take_over { Name::TakeOver } else { Name::Respect };
+    let name = if args.take_over { Name::TakeOver(app.clock.now()) } else { Name::Respect };
     let occasion = Occasion { due: None, name };
     let report = Box::pin(carry_out(app, &set, policy, (occasion, stop))).await?;
     let exit = match report.outcome {

@@ -249,6 +249,18 @@ impl Desk {
         }
     }
 
+    /// A custom resource that was deleted, or made anew under its name, has nothing of what was written before.
+    pub fn forget_replaced(&mut self, listed: &[Resource]) {
+        let before: BTreeMap<&Key, &str> =
+            self.resources.iter().flatten().map(|one| (&one.key, one.uid.as_str())).collect();
+        let same: BTreeSet<&Key> = listed
+            .iter()
+            .filter(|one| before.get(&one.key) == Some(&one.uid.as_str()))
+            .map(|one| &one.key)
+            .collect();
+        self.written.retain(|key, _| same.contains(key));
+    }
+
     /// A custom resource as it was listed.
     pub fn resource(&self, key: &Key) -> Option<&Resource> {
         self.resources.iter().flatten().find(|resource| resource.key == *key)

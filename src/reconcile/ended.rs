@@ -50,6 +50,11 @@ pub fn ran(
     tracing::info!(policy = name, outcome = ?last.outcome, objects = last.objects, bytes = last.bytes, "{}", news.message);
     policy.status.last_run = Some(last);
     let force = desk.force.clone();
+    if !force.set.policies.contains_key(name) {
+        // It left the repository while it ran.
+        desk.policies.remove(name);
+        return vec![Action::announce(news)];
+    }
     for location in force.set.policies.get(name).iter().flat_map(|spec| &spec.locations) {
         if let Some(location) = desk.locations.get_mut(location) {
             let soon = after(now, PRUNE_PAUSE);

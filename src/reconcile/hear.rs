@@ -148,6 +148,7 @@ fn listed(desk: &mut Desk, listed: Result<Listing, String>, identities: &Identit
         resources.iter().map(one).collect()
     };
     let first = desk.resources.is_none();
+    desk.forget_replaced(&resources);
     let changed = desk.resources.as_ref().is_none_or(|before| wanted(before) != wanted(&resources));
     desk.resources = Some(resources);
     if first {

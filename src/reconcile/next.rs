@@ -24,6 +24,9 @@ use crate::work::stop::Stop;
 /// How often it is looked whether there is something to verify.
 const VERIFY_LOOK: Duration = Duration::from_secs(30);
 
+/// How old a run may be that another replica has left behind.
+const LEFT: Duration = Duration::from_hours(24);
+
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -199,16 +202,13 @@ struct Start {
 
 /// What a policy is to do; and what people should know of runs that it missed.
 fn decide(policy: &mut Policy, spec: &PolicySpec, now: Timestamp) -> (Option<Start>, Option<String>) {
-    let asked = policy
-        .requested
-        .clone()
-        .filter(|request| policy.status.last_handled_request.as_ref() != Some(request));
-    let open =
-        policy.status.running.as_ref().filter(|_| policy.run.is_none()).and_then(|running| running.due);
     let verdict =
         policy.timing.as_ref().map_or(Verdict::Wait(None), |timing| timing.decide(policy.memory(now), now));
     policy.status.next_run =
         policy.timing.as_ref().filter(|_| !spec.suspend).and_then(|timing| timing.next(now));
+    if let Some(due) = left_behind(policy, now) {
+        return (Some(Start { due: Some(due), missed: 0, request: None }), None);
+    }
     match verdict {
         Verdict::Run { due, missed } if policy.run.is_some() => {
             overlap(policy, spec.concurrency_policy, due, missed)
@@ -222,12 +222,25 @@ fn decide(policy: &mut Policy, spec: &PolicySpec, now: Timestamp) -> (Option<Sta
             );
             (None, (missed > 0).then_some(late))
         }
-        // A run that another replica has left behind goes on here, under the same name.
-        Verdict::Wait(_) if open.is_some() => (Some(Start { due: open, missed: 0, request: None }), None),
         Verdict::Wait(_) => {
+            let handled = policy.status.last_handled_request.as_ref();
+            let asked = policy.requested.clone().filter(|request| handled != Some(request));
             (asked.map(|request| Start { due: None, missed: 0, request: Some(request) }), None)
         }
     }
+}
+
+/// A run that another replica has left behind goes on here, under the same name, if it is of today. One on request is asked for
+/// by its annotation anyway.
+fn left_behind(policy: &mut Policy, now: Timestamp) -> Option<Timestamp> {
+    if policy.run.is_some() {
+        return None;
+    }
+    let due = policy.status.running.as_ref()?.due.filter(|due| now < after(*due, LEFT));
+    if due.is_none() {
+        policy.status.running = None;
+    }
+    due
 }
 
 /// A run is due while another is at work.
@@ -267,8 +280,8 @@ fn begin(policy: &mut Policy, start: &Start, replica: &str, now: Timestamp) -> S
 
 /// A cluster that was restored by its repository stands in the place of the one that it was restored from.
 fn name_of(desk: &Desk) -> Name {
-    let restored = |restore: &super::desk::Restore| {
-        restore.status.cluster_was_empty == Some(true) && restore.status.finished.is_some()
-    };
-    if desk.restores.values().any(restored) { Name::TakeOver } else { Name::Respect }
+    let restores = desk.restores.values().map(|restore| &restore.status);
+    let finished =
+        restores.filter(|status| status.cluster_was_empty == Some(true)).filter_map(|status| status.finished);
+    finished.max().map_or(Name::Respect, Name::TakeOver)
 }

@@ -52,8 +52,19 @@ pub enum Name {
     /// It is left to that one.
     #[default]
     Respect,
-    /// It is taken over: that cluster is gone, and this one stands in its place.
-    TakeOver,
+    /// It is taken over from a cluster that has it since before this moment: that cluster is gone, and this one stands in its
+    /// place. Whoever took it later is respected, so that two clusters never take it from each other in turn.
+    TakeOver(Timestamp),
+}
+
+impl Name {
+    /// Whether the name is taken from a cluster that has it since then.
+    pub fn takes(self, since: Timestamp) -> bool {
+        match self {
+            Self::Respect => false,
+            Self::TakeOver(before) => since < before,
+        }
+    }
 }
 
 /// A cluster that writes under a name.
@@ -108,7 +119,7 @@ pub async fn claim(
         let found = current(bucket, &cluster.name).await?;
         let next = match found {
             Some((owner, number)) if owner.uid == cluster.uid && number > 0 => return Ok(()),
-            Some((owner, number)) if owner.uid == cluster.uid || name == Name::TakeOver => number + 1,
+            Some((owner, number)) if owner.uid == cluster.uid || name.takes(owner.since) => number + 1,
             Some((owner, _)) => return Err(other(bucket, &cluster.name, owner)),
             None => 1,
         };
@@ -167,7 +178,13 @@ mod tests {
         assert_eq!(bucket.creates(), 1, "a claim is written once");
         let refused = claimed(&bucket, "u-2", Name::Respect).await;
         assert!(refused.contains("another cluster of this name, with the uid u-1"), "{refused}");
-        assert_eq!(claimed(&bucket, "u-2", Name::TakeOver).await, "ours");
+        let later = |text: &str| Name::TakeOver(text.parse().unwrap());
+        let too_early = claimed(&bucket, "u-2", later(NOW)).await;
+        assert!(
+            too_early.contains("with the uid u-1"),
+            "it has the name since that very moment: {too_early}"
+        );
+        assert_eq!(claimed(&bucket, "u-2", later("2026-11-27T10:00:01Z")).await, "ours");
         let back = claimed(&bucket, "u-1", Name::Respect).await;
         assert!(back.contains("with the uid u-2"), "the old cluster sees that its name is taken: {back}");
     }
@@ -187,7 +204,7 @@ mod tests {
     async fn a_claim_that_cannot_be_read_is_nobodys() {
         let bucket = MemoryBucket::new();
         bucket.put("clusters/prod/owners/0001.json", Some(b"{\"format\":1}".to_vec()));
-        let refused = claimed(&bucket, "u-1", Name::TakeOver).await;
+        let refused = claimed(&bucket, "u-1", Name::TakeOver(Timestamp::MAX)).await;
         assert_eq!(refused, "cannot find out which cluster the archive belongs to");
     }
 }

@@ -176,7 +176,7 @@ async fn mirror(to: update::Destination, run: &Run) -> Result<State, String> {
     let draft = update::begin(to, &run.cluster.name, &run.policy.name, run.started).await;
     let draft = draft.map_err(|e| chain(&e))?;
     let owner = draft.owner();
-    if owner.is_empty() || owner == run.cluster.uid || run.name == Name::TakeOver {
+    if owner.is_empty() || owner == run.cluster.uid || run.name != Name::Respect {
         return Ok(State::Mirror(Box::new(draft)));
     }
     Err(format!(
