@@ -47,6 +47,7 @@ pub mod domain {
     pub mod repository_view; // where policy comes from, as one
     pub mod custom_resource; // definitions of all of them
     pub mod change; // what is different
+    pub mod coverage; // what no policy covers
 }
 
 /// FLOOR 2: the doors to the world. Traits only.
@@ -172,6 +173,7 @@ pub mod engine {
     pub mod keep {
         pub mod retain; // decides which snapshots are kept
         pub mod prune; // deletes the others
+        pub mod coverage; // decides what no policy covers
     }
     /// What was saved, read back.
     pub mod saved {
@@ -354,6 +356,7 @@ pub mod work {
     pub mod debts; // hooks around a backup, also after a crash
     pub mod backup; // a policy, carried out
     pub mod keep; // old snapshots, deleted
+    pub mod coverage; // what no policy covers
     pub mod wanted; // a restore as it is asked for
     pub mod restore_job; // decided
     pub mod restore; // and carried out
@@ -409,6 +412,7 @@ pub mod cli {
     pub mod snapshots; // backstay snapshots, show
     pub mod verify; // backstay verify
     pub mod prune; // backstay prune
+    pub mod coverage; // backstay coverage
     pub mod references; // backstay verify --references
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans
