@@ -369,6 +369,7 @@ pub mod reconcile {
     pub mod merge; // one policy of two sources
     pub mod lease; // which replica leads
     pub mod event; // what is to be done, and what came of it
+    pub mod cover; // when it is looked for what no policy covers
     pub mod desk; // what a replica knows
     pub mod next; // what is to be done now
     pub mod ended; // how runs and restores ended

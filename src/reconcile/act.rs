@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::empty::used_by;
-use super::event::{Action, Event, Held, Ran, Restored};
+use super::event::{Action, Event, Held, News, Ran, Restored};
 use super::lease::{self, Watch};
 use super::merge::InForce;
 use super::resources;
 use crate::app::wiring::{self, App};
+use crate::domain::coverage::Coverage;
 use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
 use crate::domain::object::{Placed, Resource};
@@ -33,10 +34,12 @@ use crate::work::keep::{Deed, Pruned, prune_archive, rules};
 use crate::work::restore::{Deletions, Ended};
 use crate::work::stop::Stop;
 use crate::work::wanted::Wanted;
-use crate::work::{archives, backup, doors, repository, restore};
+use crate::work::{archives, backup, coverage, doors, repository, restore};
 
 /// How long a look at something may take.
 const LOOK: Duration = Duration::from_mins(1);
+/// How long a look at all namespaces and claims may take.
+const COVER: Duration = Duration::from_mins(5);
 /// How long a look at the seat may take.
 const LEAD: Duration = Duration::from_secs(5);
 
@@ -97,6 +100,7 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 let result = hands.restore(&under, &request, &stop).await.map_err(|failure| failure.line());
                 Event::Restored(request, result)
             }
+            Action::Cover => Event::Covered(hands.cover(&under).await),
             Action::Write(key, json) => {
                 let write = async |reach: Reach<'_>, home: &str| {
                     resources::write_status(&reach, home, &key, &json).await
@@ -115,12 +119,7 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 let result = hands.at_home(hide).await;
                 Event::Shown(key, None, result)
             }
-            Action::Announce(news) => {
-                let tell = async |reach: Reach<'_>, home: &str| {
-                    resources::announce(&reach, (home, &hands.replica), (&news, &under.uid)).await
-                };
-                Event::Announced(hands.at_home(tell).await)
-            }
+            Action::Announce(news) => Event::Announced(hands.announce(&news, &under.uid).await),
         }
     }
     .boxed_local()
@@ -303,6 +302,17 @@ impl Hands {
             tracing::info!(namespace, "the cluster is not empty");
         }
         Ok(used.is_none())
+    }
+
+    async fn cover(&self, under: &Under) -> Result<Coverage, String> {
+        self.within(COVER, coverage::coverage(&self.app, &under.force.set)).await
+    }
+
+    async fn announce(&self, news: &News, uid: &str) -> Result<(), String> {
+        let tell = async |reach: Reach<'_>, home: &str| {
+            resources::announce(&reach, (home, &self.replica), (news, uid)).await
+        };
+        self.at_home(tell).await
     }
 
     async fn restore(&self, under: &Under, request: &str, stop: &Stop) -> Result<Restored, Failure> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::lease::Seat;
 use super::resource::{Key, Resource};
+use crate::domain::coverage::Coverage;
 use crate::domain::object::Json;
 use crate::domain::report::{BackupReport, Outcome, RestoreReport};
 use crate::domain::restore_run::RestoreRun;
@@ -47,6 +48,8 @@ pub enum Action {
     Look(String),
     /// Carries a request out.
     Restore(String, Stop),
+    /// Looks for what no policy covers.
+    Cover,
     /// Writes a status.
     Write(Key, Json),
     /// Makes or changes a view: spec and status.
@@ -160,6 +163,8 @@ pub enum Event {
     Looked(String, Result<bool, String>),
     /// A request was carried out.
     Restored(String, Result<Restored, String>),
+    /// What no policy covers.
+    Covered(Result<Coverage, String>),
     /// A status or view was written.
     Written(Key, Json, Result<(), String>),
     /// A view stands with this content, or is gone.

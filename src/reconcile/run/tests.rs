@@ -18,7 +18,7 @@ use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::seal::age::generate;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{Mode, Patch, Place, Reader, Writer};
+use crate::ports::cluster::{ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
 
 const HOME: &str = "backstay";
 
@@ -164,6 +164,13 @@ impl World {
             records.map(|text| serde_json::from_slice(&text).unwrap()).collect();
         records.sort_by_key(|record| record.id.started());
         records
+    }
+
+    async fn namespaces(&self) -> Vec<String> {
+        let kind = Resource::well_known("v1", "Namespace", "namespaces", Placed::InCluster);
+        let request = ListRequest::new(Scope::All, 500);
+        let page = self.cluster.list(&kind, &request).await.unwrap();
+        page.objects.iter().map(|namespace| namespace.name().to_owned()).collect()
     }
 
     async fn get(&self, kind: &str, name: &str) -> Option<Manifest> {
@@ -446,4 +453,63 @@ async fn an_empty_cluster_restores_itself_once_and_then_starts_its_schedules() {
     let first = &fresh.records("vault")[0];
     assert!(first.started > fresh.clock.now() - jiff::Span::new().hours(2));
     assert!(fresh.records("old").len() == world.records("vault").len() || !fresh.records("old").is_empty());
+}
+
+#[tokio::test]
+async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
+    let world = World::new().await;
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    for name in ["shop", "till"] {
+        world.make(namespace(name)).await;
+    }
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "till"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    world.make(claim).await;
+    let policy = |include: &str| {
+        format!(
+            "{{schedule: '0 3 * * *', locations: [vault], select: {{namespaces: {{include: [{include}]}}, clusterResources: {{include: ['*']}}}}}}"
+        )
+    };
+    world.policy("daily", &policy("shop"));
+    let board = Arc::new(Board::default());
+    let events = async || {
+        let kind = Resource::well_known("v1", "Event", "events", Placed::InNamespaces);
+        let scope = Scope::Namespace(HOME.into());
+        let mut found = Vec::new();
+        let each = crate::engine::gather::listing::each(world.cluster.as_ref(), &kind, &scope, "", |event| {
+            let text = |at: &str| event.at(at).and_then(Json::as_str).unwrap_or_default().to_owned();
+            if text("/reason").ends_with("Covered") {
+                let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
+                found.push(format!("{about} {} {}", text("/reason"), text("/message")));
+            }
+        });
+        each.await.unwrap();
+        found
+    };
+    let counted = |namespaces: u32, volumes: u32| {
+        let text = board.metrics();
+        text.contains(&format!("backstay_uncovered_namespaces {namespaces}\n"))
+            && text.contains(&format!("backstay_uncovered_volumes {volumes}\n"))
+            && text.contains("backstay_uncovered_kinds 0\n")
+    };
+    let others = world.namespaces().await.into_iter().filter(|name| name != "shop" && name != "till");
+    let others: Vec<String> = others.collect();
+    let rest = u32::try_from(others.len()).unwrap();
+    during(world.replica("a", &board), async {
+        world.until("counted", async || counted(rest + 1, 1)).await;
+        world.pass(Duration::from_mins(31)).await;
+        let told = events().await;
+        assert_eq!(told.len(), 1, "only a change is told: {told:?}");
+        assert!(told[0].starts_with("PolicyRepository/policy NotCovered "), "{told:?}");
+        assert!(told[0].contains("claim till/data: no policy selects it"), "{told:?}");
+        world.policy("daily", &policy(&format!("shop, till, {}", others.join(", "))));
+        world.until("covered", async || counted(0, 0)).await;
+        world.until("told", async || events().await.len() == 2).await;
+        world.make(namespace("late")).await;
+        world.pass(Duration::from_mins(10)).await;
+        world.until("it is looked again", async || counted(1, 0)).await;
+    })
+    .await;
 }
