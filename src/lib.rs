@@ -46,6 +46,7 @@ pub mod domain {
     pub mod snapshot_view; // a snapshot as a custom resource
     pub mod repository_view; // where policy comes from, as one
     pub mod custom_resource; // definitions of all of them
+    pub mod receiver; // who is told of news
     pub mod change; // what is different
     pub mod coverage; // what no policy covers
 }
@@ -109,6 +110,7 @@ pub mod engine {
         pub mod built; // overlays, built
         pub mod documents; // all that are ours
         pub mod load; // what is wanted, without errors
+        pub mod receivers; // who is told of news
     }
     /// From the cluster.
     pub mod gather {
@@ -369,6 +371,8 @@ pub mod reconcile {
     pub mod merge; // one policy of two sources
     pub mod lease; // which replica leads
     pub mod event; // what is to be done, and what came of it
+    pub mod notice; // who is told of it, in which words
+    pub mod deliver; // tells them
     pub mod cover; // when it is looked for what no policy covers
     pub mod desk; // what a replica knows
     pub mod next; // what is to be done now
@@ -379,6 +383,7 @@ pub mod reconcile {
     pub mod empty; // whether a cluster is empty
     pub mod resources; // the door to custom resources
     pub mod act; // carries an action out
+    pub mod figures; // of coverage and notifications
     pub mod metrics; // numbers for Prometheus
     pub mod board; // what the pages show
     pub mod run; // the loop

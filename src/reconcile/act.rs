@@ -10,6 +10,7 @@ use futures::future::{Either, LocalBoxFuture, select};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::deliver::deliver;
 use super::empty::used_by;
 use super::event::{Action, Event, Held, News, Ran, Restored};
 use super::lease::{self, Watch};
@@ -118,6 +119,10 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 let hide = async |reach: Reach<'_>, home: &str| resources::hide(&reach, home, &key).await;
                 let result = hands.at_home(hide).await;
                 Event::Shown(key, None, result)
+            }
+            Action::Notify(notice) => {
+                let told = deliver(hands.app.http.as_ref(), hands.app.clock.as_ref(), &notice).await;
+                Event::Notified(notice, told)
             }
             Action::Announce(news) => Event::Announced(hands.announce(&news, &under.uid).await),
         }

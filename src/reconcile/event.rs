@@ -3,6 +3,8 @@
 //! In: decisions, results · Out: `Action`, `Event` · Touches: nothing
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -16,6 +18,7 @@ use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::owner::Name;
 use crate::engine::keep::prune::PruneReport;
 use crate::engine::policy::repository::Repository;
+use crate::ports::http::Post;
 use crate::work::stop::Stop;
 
 /// One thing to do. Each is answered by one [`Event`].
@@ -58,6 +61,8 @@ pub enum Action {
     Hide(Key),
     /// Tells people, as an event of the cluster.
     Announce(News),
+    /// Tells a receiver outside of the cluster.
+    Notify(Notice),
 }
 
 /// Something that people want to know.
@@ -71,6 +76,23 @@ pub struct News {
     pub reason: &'static str,
     /// A sentence.
     pub message: String,
+}
+
+/// What one receiver is sent. Its `Debug` shows no address.
+#[derive(Clone, PartialEq)]
+pub struct Notice {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// What it is about.
+    pub news: Arc<News>,
+    /// The request.
+    pub post: Post,
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Notice({} to {})", self.news.reason, self.receiver)
+    }
 }
 
 /// Whether news is bad.
@@ -171,6 +193,8 @@ pub enum Event {
     Shown(Key, Option<Json>, Result<(), String>),
     /// People were told.
     Announced(Result<(), String>),
+    /// A receiver was told, or not.
+    Notified(Notice, Result<(), String>),
 }
 
 /// How many snapshots there are, by policy.

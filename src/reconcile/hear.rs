@@ -49,6 +49,10 @@ pub fn hear(desk: &mut Desk, event: Event, identities: &Identities, now: Timesta
             Err(reason) => unwritten(desk, &key, &reason, now),
         },
         Event::Shown(key, json, result) => shown(desk, &key, json, result, now),
+        Event::Notified(notice, Err(reason)) => {
+            tracing::warn!(receiver = notice.receiver, "cannot tell of {}: {reason}", notice.news.reason);
+        }
+        Event::Notified(_, Ok(())) => {}
         Event::Announced(result) => {
             if let Err(reason) = result {
                 tracing::warn!("cannot write an event: {reason}");

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::desk::{Desk, Policy, Recall};
 use super::event::{Event, Ran, Restored};
-use crate::domain::coverage::{Coverage, What};
+use super::figures::Figures;
 use crate::domain::hook_report::HookReport;
 use crate::domain::report::Outcome;
 
@@ -112,9 +112,7 @@ pub struct Metrics {
     prune_failures: Family<OfLocation, Counter>,
     fixups: Family<RequestOutcome, Counter>,
     restores: Family<RequestOutcome, Counter>,
-    uncovered_namespaces: Number,
-    uncovered_volumes: Number,
-    uncovered_kinds: Number,
+    figures: Figures,
     events_failed: Counter,
 }
 
@@ -155,9 +153,7 @@ impl Default for Metrics {
             prune_failures: Family::default(),
             fixups: Family::default(),
             restores: Family::default(),
-            uncovered_namespaces: Gauge::default(),
-            uncovered_volumes: Gauge::default(),
-            uncovered_kinds: Gauge::default(),
+            figures: Figures::default(),
             events_failed: Counter::default(),
         };
         metrics.register();
@@ -214,14 +210,8 @@ impl Metrics {
         );
         all.register("fixups", "Fixups of restores that ended", self.fixups.clone());
         all.register("restores", "Restores that ended", self.restores.clone());
-        all.register(
-            "uncovered_namespaces",
-            "Namespaces that no policy covers",
-            self.uncovered_namespaces.clone(),
-        );
-        all.register("uncovered_volumes", "Claims that no policy covers", self.uncovered_volumes.clone());
-        all.register("uncovered_kinds", "Kinds that no policy covers", self.uncovered_kinds.clone());
         all.register("events_failed", "Events that could not be written", self.events_failed.clone());
+        self.figures.register(all);
     }
 
     /// All of it, as Prometheus reads it.
@@ -247,6 +237,7 @@ impl Metrics {
                 self.prune_failures.get_or_create(&OfLocation { location: location.clone() }).inc();
             }
             Event::Restored(request, result) => self.restored(request, result),
+            Event::Notified(notice, told) => self.figures.notified(&notice.receiver, told),
             Event::Announced(Err(_)) => drop(self.events_failed.inc()),
             Event::Led(_)
             | Event::Fetched(_)
@@ -317,7 +308,7 @@ impl Metrics {
                 self.revision.get_or_create(&OfRevision { revision }).set(1);
             }
         }
-        self.uncovered(desk.cover.found());
+        self.figures.uncovered(desk.cover.found());
         for (name, policy) in desk.policies.iter().filter(|(_, policy)| policy.recall == Recall::Done) {
             let suspended = desk.force.set.policies.get(name).is_some_and(|spec| spec.suspend);
             self.policy(name, policy, suspended);
@@ -335,14 +326,6 @@ impl Metrics {
                 self.snapshots.get_or_create(&of).set(number(*count));
             }
         }
-    }
-
-    /// Zero where nobody has looked yet.
-    fn uncovered(&self, found: Option<&Coverage>) {
-        let count = |what| found.map_or(0, |found| number(found.count(what)));
-        self.uncovered_namespaces.set(count(What::Namespace));
-        self.uncovered_volumes.set(count(What::Claim));
-        self.uncovered_kinds.set(count(What::Kind));
     }
 
     fn policy(&self, name: &str, policy: &Policy, suspended: bool) {
@@ -388,7 +371,7 @@ impl Metrics {
         self.revision.clear();
         self.available.clear();
         self.snapshots.clear();
-        self.uncovered(None);
+        self.figures.uncovered(None);
         self.repository_ready.set(0);
         self.repository_fetched.set(0);
     }

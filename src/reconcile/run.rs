@@ -18,6 +18,7 @@ use super::event::{Action, Event};
 use super::hear::hear;
 use super::lease::Watch;
 use super::next::{next, pause};
+use super::notice::{Known, Notices};
 use super::tell::tell;
 use crate::app::wiring::App;
 use crate::domain::identity::SnapshotId;
@@ -40,6 +41,8 @@ pub struct Lines {
     pub knocks: mpsc::Receiver<()>,
     /// Somebody asks the process to end.
     pub stop: Stop,
+    /// Who is told of news outside of the cluster.
+    pub receivers: Vec<Known>,
     /// What is shown of the policy repository; absent where there is none.
     pub repository: Option<Json>,
 }
@@ -51,6 +54,7 @@ struct Helm {
     identities: Arc<Identities>,
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     board: Arc<Board>,
+    notices: Notices,
     led: bool,
 }
 
@@ -68,12 +72,14 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         Hands { replica: settings.replica.clone(), watch: Arc::new(Mutex::new(Watch::default())), app };
     let mut desk = Desk::new(settings, now);
     desk.repository_view = lines.repository.take();
+    let notices = Notices::new(&desk.settings.cluster, std::mem::take(&mut lines.receivers));
     let mut helm = Helm {
         desk,
         hands,
         identities,
         work: FuturesUnordered::new(),
         board: lines.board.clone(),
+        notices,
         led: false,
     };
     let mut draining: Option<Timestamp> = None;
@@ -132,6 +138,9 @@ impl Helm {
         match &action {
             Action::Prune(location) => under.expected = self.expected(location),
             Action::Announce(news) => {
+                for notice in self.notices.of(news, self.hands.app.clock.now()) {
+                    self.work.push(act(&self.hands, under.clone(), Action::Notify(notice)));
+                }
                 under.uid =
                     self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
             }
@@ -152,6 +161,9 @@ impl Helm {
 
     fn take_in(&mut self, event: Event) {
         self.board.count(&event);
+        if let Event::Notified(notice, Err(_)) = &event {
+            self.notices.failed(&notice.receiver, &notice.news);
+        }
         let now = self.hands.app.clock.now();
         for action in hear(&mut self.desk, event, &self.identities, now) {
             self.begin(action);

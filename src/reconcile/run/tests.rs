@@ -14,11 +14,13 @@ use crate::adapters::memory::exec::Containers;
 use crate::app::settings;
 use crate::app::wiring::Connected;
 use crate::domain::custom_resource::{KINDS, Kind};
+use crate::domain::hook::HttpHook;
 use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::seal::age::generate;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
+use crate::ports::http::{Answer, Http, Post, Unanswered};
 
 const HOME: &str = "backstay";
 
@@ -29,6 +31,23 @@ pub(crate) struct World {
     folder: TempDir,
     recipient: String,
     identity: PathBuf,
+    posts: Arc<Posts>,
+}
+
+/// Takes everything that is posted.
+#[derive(Default)]
+struct Posts(std::sync::Mutex<Vec<Json>>);
+
+#[async_trait::async_trait]
+impl Http for Posts {
+    async fn call(&self, _: &HttpHook) -> Result<Answer, Unanswered> {
+        Err(Unanswered("no hook asks".into()))
+    }
+
+    async fn post(&self, post: &Post) -> Result<Answer, Unanswered> {
+        self.0.lock().unwrap().push(serde_json::from_str(&post.body).unwrap());
+        Ok(Answer { status: 200 })
+    }
 }
 
 impl World {
@@ -40,7 +59,8 @@ impl World {
         let identity = folder.path().join("key.txt");
         fs::write(&identity, &pair.file).unwrap();
         fs::create_dir(folder.path().join("policy")).unwrap();
-        let world = Self { clock, cluster, folder, recipient: pair.recipient, identity };
+        let world =
+            Self { clock, cluster, folder, recipient: pair.recipient, identity, posts: Arc::default() };
         world.make(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})).await;
         for kind in KINDS {
             world.make(kind.definition()).await;
@@ -112,7 +132,9 @@ impl World {
             exec,
             name: "prod".into(),
         };
-        Arc::new(App::with_cluster(settings, self.clock.clone(), connected))
+        let mut app = App::with_cluster(settings, self.clock.clone(), connected);
+        app.http = self.posts.clone();
+        Arc::new(app)
     }
 
     /// A replica at work, until it is dropped.
@@ -131,10 +153,13 @@ impl World {
         stop: Stop,
     ) -> impl Future<Output = Result<(), Failure>> + use<> {
         let (app, settings, board) = (self.app(), Self::settings(name), board.clone());
+        let receiver = json!({"name": "team", "type": "webhook", "url": "http://team"});
+        let receiver = serde_json::from_value(receiver).unwrap();
+        let receivers = vec![Known { receiver, authorities: None }];
         let repository = Some(json!({"url": "folder", "interval": "10s"}));
         async move {
             let (_knock, knocks) = mpsc::channel(1);
-            run(app, settings, Lines { board, knocks, stop, repository }).await
+            run(app, settings, Lines { board, knocks, stop, receivers, repository }).await
         }
     }
 
@@ -455,6 +480,13 @@ async fn an_empty_cluster_restores_itself_once_and_then_starts_its_schedules() {
     assert!(fresh.records("old").len() == world.records("vault").len() || !fresh.records("old").is_empty());
 }
 
+fn claim(name: &str, namespace: &str) -> Json {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    })
+}
+
 #[tokio::test]
 async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
     let world = World::new().await;
@@ -462,11 +494,7 @@ async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
     for name in ["shop", "till"] {
         world.make(namespace(name)).await;
     }
-    let claim = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "till"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    });
-    world.make(claim).await;
+    world.make(claim("data", "till")).await;
     let policy = |include: &str| {
         format!(
             "{{schedule: '0 3 * * *', locations: [vault], select: {{namespaces: {{include: [{include}]}}, clusterResources: {{include: ['*']}}}}}}"
@@ -504,6 +532,12 @@ async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
         assert_eq!(told.len(), 1, "only a change is told: {told:?}");
         assert!(told[0].starts_with("PolicyRepository/policy NotCovered "), "{told:?}");
         assert!(told[0].contains("claim till/data: no policy selects it"), "{told:?}");
+        let posts = world.posts.0.lock().unwrap().clone();
+        assert_eq!(posts.len(), 1, "{posts:?}");
+        assert_eq!(posts[0]["reason"], "NotCovered");
+        assert!(
+            board.metrics().contains("backstay_notifications_total{receiver=\"team\",outcome=\"Sent\"} 1")
+        );
         world.policy("daily", &policy(&format!("shop, till, {}", others.join(", "))));
         world.until("covered", async || counted(0, 0)).await;
         world.until("told", async || events().await.len() == 2).await;
