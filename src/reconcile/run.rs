@@ -55,6 +55,8 @@ struct Helm {
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     board: Arc<Board>,
     notices: Notices,
+    /// Notices that are being sent.
+    sending: usize,
     led: bool,
 }
 
@@ -80,6 +82,7 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         work: FuturesUnordered::new(),
         board: lines.board.clone(),
         notices,
+        sending: 0,
         led: false,
     };
     let mut draining: Option<Timestamp> = None;
@@ -118,6 +121,7 @@ impl Helm {
             // Whoever leads now may be at the same work: it ends here.
             tracing::warn!("this replica leads no longer");
             self.work = FuturesUnordered::new();
+            self.sending = 0;
             self.desk.step_down(now);
             self.desk.lead_at = Some(now);
         }
@@ -140,6 +144,7 @@ impl Helm {
             Action::Announce(news) => {
                 for notice in self.notices.of(news, self.hands.app.clock.now()) {
                     self.work.push(act(&self.hands, under.clone(), Action::Notify(notice)));
+                    self.sending += 1;
                 }
                 under.uid =
                     self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
@@ -161,8 +166,11 @@ impl Helm {
 
     fn take_in(&mut self, event: Event) {
         self.board.count(&event);
-        if let Event::Notified(notice, Err(_)) = &event {
-            self.notices.failed(&notice.receiver, &notice.news);
+        if let Event::Notified(notice, told) = &event {
+            self.sending = self.sending.saturating_sub(1);
+            if told.is_err() {
+                self.notices.failed(&notice.receiver, &notice.news);
+            }
         }
         let now = self.hands.app.clock.now();
         for action in hear(&mut self.desk, event, &self.identities, now) {
@@ -172,7 +180,7 @@ impl Helm {
 
     fn is_idle(&self) -> bool {
         let runs = self.desk.policies.values().any(|policy| policy.run.is_some());
-        !runs && !self.desk.restores.values().any(|restore| restore.busy)
+        !runs && self.sending == 0 && !self.desk.restores.values().any(|restore| restore.busy)
     }
 
     fn end_runs(&mut self) {
