@@ -46,7 +46,9 @@ pub mod domain {
     pub mod snapshot_view; // a snapshot as a custom resource
     pub mod repository_view; // where policy comes from, as one
     pub mod custom_resource; // definitions of all of them
+    pub mod receiver; // who is told of news
     pub mod change; // what is different
+    pub mod coverage; // what no policy covers
 }
 
 /// FLOOR 2: the doors to the world. Traits only.
@@ -108,6 +110,7 @@ pub mod engine {
         pub mod built; // overlays, built
         pub mod documents; // all that are ours
         pub mod load; // what is wanted, without errors
+        pub mod receivers; // who is told of news
     }
     /// From the cluster.
     pub mod gather {
@@ -172,6 +175,7 @@ pub mod engine {
     pub mod keep {
         pub mod retain; // decides which snapshots are kept
         pub mod prune; // deletes the others
+        pub mod coverage; // decides what no policy covers
     }
     /// What was saved, read back.
     pub mod saved {
@@ -355,6 +359,7 @@ pub mod work {
     pub mod debts; // hooks around a backup, also after a crash
     pub mod backup; // a policy, carried out
     pub mod keep; // old snapshots, deleted
+    pub mod coverage; // what no policy covers
     pub mod wanted; // a restore as it is asked for
     pub mod restore_job; // decided
     pub mod restore; // and carried out
@@ -367,6 +372,9 @@ pub mod reconcile {
     pub mod merge; // one policy of two sources
     pub mod lease; // which replica leads
     pub mod event; // what is to be done, and what came of it
+    pub mod notice; // who is told of it, in which words
+    pub mod deliver; // tells them
+    pub mod cover; // when it is looked for what no policy covers
     pub mod desk; // what a replica knows
     pub mod next; // what is to be done now
     pub mod ended; // how runs and restores ended
@@ -377,6 +385,7 @@ pub mod reconcile {
     pub mod resources; // the door to custom resources
     pub mod act; // carries an action out
     pub mod series; // what metrics are told apart by
+    pub mod figures; // of coverage and notifications
     pub mod metrics; // numbers for Prometheus
     pub mod board; // what the pages show
     pub mod run; // the loop
@@ -411,6 +420,7 @@ pub mod cli {
     pub mod snapshots; // backstay snapshots, show
     pub mod verify; // backstay verify
     pub mod prune; // backstay prune
+    pub mod coverage; // backstay coverage
     pub mod references; // backstay verify --references
     pub mod compare; // backstay diff
     pub mod show_plan; // the form for people of restore plans

@@ -57,7 +57,13 @@ pub async fn day(dir: &Path) -> Anyhow<Vec<Row>> {
     documents(&folder, &pair.recipient)?;
     let app = app(&folder, clock.clone(), cluster);
     let (_knock, knocks) = tokio::sync::mpsc::channel(1);
-    let lines = Lines { board: Arc::new(Board::default()), knocks, stop: Stop::never(), repository: None };
+    let lines = Lines {
+        board: Arc::new(Board::default()),
+        knocks,
+        stop: Stop::never(),
+        repository: None,
+        receivers: Vec::new(),
+    };
     let mut early = 0;
     let watch = async {
         let start: Timestamp = START.parse()?;

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use crate::domain::hook::{HttpHook, HttpMethod};
-use crate::ports::http::{Answer, Http, Unanswered};
+use crate::ports::http::{Answer, Http, Post, Unanswered};
 
 /// A client, set up for each request: hooks are few.
 #[derive(Clone, Debug, Default)]
@@ -14,11 +14,7 @@ pub struct Client;
 #[async_trait]
 impl Http for Client {
     async fn call(&self, request: &HttpHook) -> Result<Answer, Unanswered> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| unanswered(&error))?;
+        let client = builder().build().map_err(|error| unanswered(&error))?;
         let method = match request.method.unwrap_or_default() {
             HttpMethod::Get => reqwest::Method::GET,
             HttpMethod::Post => reqwest::Method::POST,
@@ -33,10 +29,38 @@ impl Http for Client {
         if let Some(body) = &request.body {
             call = call.body(body.clone());
         }
-        let answer = call.send().await.map_err(|error| unanswered(&error))?;
-        let status = answer.status().as_u16();
-        Ok(Answer { status })
+        send(call).await
     }
+
+    async fn post(&self, post: &Post) -> Result<Answer, Unanswered> {
+        let mut builder = builder();
+        if let Some(pem) = &post.authorities {
+            let unreadable = || Unanswered("the certificate authorities cannot be read".into());
+            let authorities =
+                reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| unreadable())?;
+            if authorities.is_empty() {
+                return Err(unreadable());
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        let client = builder.build().map_err(|error| unanswered(&error))?;
+        let mut call = client.post(&post.url).header("content-type", "application/json");
+        for (name, value) in &post.headers {
+            call = call.header(name, value);
+        }
+        send(call.body(post.body.clone())).await
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
+}
+
+async fn send(call: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
+    let answer = call.send().await.map_err(|error| unanswered(&error))?;
+    Ok(Answer { status: answer.status().as_u16() })
 }
 
 /// The deepest cause; the address, which may hold a password, is not in it.
@@ -94,6 +118,22 @@ mod tests {
         let asked = asked.join().unwrap();
         assert!(asked.starts_with("PUT /flush HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("x-token: hunter2") && asked.contains("authorization: Basic"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_post_carries_its_headers_and_says_that_it_is_json() {
+        let (url, asked) = serves("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let headers = BTreeMap::from([("authorization".to_owned(), "Bearer hunter2".to_owned())]);
+        let url = url.replace("user:hunter2@", "");
+        let mut post = Post { url, headers, body: "\"body".into(), authorities: None };
+        assert_eq!(Client.post(&post).await.unwrap(), Answer { status: 200 });
+        let asked = asked.join().unwrap();
+        assert!(asked.starts_with("POST /flush HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("authorization: Bearer hunter2"), "{asked}");
+        assert!(asked.contains("content-type: application/json"), "{asked}");
+        post.authorities = Some("no certificate".into());
+        let error = Client.post(&post).await.unwrap_err().to_string();
+        assert_eq!(error, "no answer: the certificate authorities cannot be read");
     }
 
     #[tokio::test]

@@ -134,6 +134,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Deletes the snapshots that no retention rule keeps, after showing them
     Prune(PruneArgs),
+    /// Shows which namespaces, kinds and claims of the live cluster no policy covers, and why
+    Coverage,
     /// Converts what was written for another backup tool
     #[command(subcommand)]
     Migrate(MigrateCommand),

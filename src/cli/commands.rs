@@ -21,8 +21,8 @@ use super::migrate_args::MigrateCommand;
 use super::print::Printer;
 use super::restore_args::RestoreCommand;
 use super::{
-    backup, build, compare, completion, demo, drill, hooks, init, keys, migrate, prune, references, restore,
-    restore_runs, resume, run as run_in_cluster, schema, snapshots, validate, verify,
+    backup, build, compare, completion, coverage, demo, drill, hooks, init, keys, migrate, prune, references,
+    restore, restore_runs, resume, run as run_in_cluster, schema, snapshots, validate, verify,
 };
 
 /// Runs a command to its end.
@@ -153,6 +153,7 @@ async fn command(cli: Cli, stop: &Stop) -> Result<Done, Failure> {
         Command::Verify(args) if args.references => references::references(&app, &args).await,
         Command::Verify(args) => verify::verify(&app, &args).await,
         Command::Prune(args) => prune::prune(&app, &args).await,
+        Command::Coverage => coverage::coverage(&app).await,
         Command::Migrate(MigrateCommand::Modifiers(args)) => migrate::modifiers(&args),
         Command::Migrate(MigrateCommand::Hooks(args)) => migrate::hooks(&args),
         Command::Keys(KeysCommand::New { file }) => keys::new(&app, &file),

@@ -3,6 +3,7 @@
 //! In: options · Out: nothing but what it did · Touches: through `App`, the network
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -12,9 +13,12 @@ use zeroize::Zeroizing;
 use crate::app::process;
 use crate::app::wiring::App;
 use crate::domain::object::Json;
+use crate::domain::receiver::Receiver;
 use crate::domain::repository_view::RepositorySpec;
+use crate::engine::policy::receivers;
 use crate::reconcile::board::Board;
 use crate::reconcile::desk::Settings;
+use crate::reconcile::notice::Known;
 use crate::reconcile::run::{Lines, run as reconcile};
 use crate::web::server::{Pages, listen, serve};
 use crate::work::failure::Failure;
@@ -27,6 +31,7 @@ use super::run_args::{PolicySource, RunArgs};
 pub async fn run(app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure> {
     let settings = settings(&app, args).await?;
     let secret = secret(args)?;
+    let receivers = args.notify.as_deref().map(receivers).transpose()?.unwrap_or_default();
     let listener = listen(args.listen).await.map_err(|error| {
         Failure::failed(&error).hint(format!("another address than {} is set with --listen", args.listen))
     })?;
@@ -37,7 +42,7 @@ pub async fn run(app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure>
     let server = tokio::spawn(serve(listener, pages));
     tracing::info!(replica = settings.replica, cluster = settings.cluster, listen = %args.listen, "at work");
     let repository = settings.git.then(|| view(&app, args));
-    let lines = Lines { board, knocks, stop: stop.clone(), repository };
+    let lines = Lines { board, knocks, stop: stop.clone(), receivers, repository };
     let ended = reconcile(app, settings, lines).await;
     // The sender lives as long as the loop, which would otherwise hear that nobody can knock any more.
     drop(knock);
@@ -76,6 +81,27 @@ fn secret(args: &RunArgs) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         return Err(Failure::usage(format!("{} is empty: anybody could knock", file.display())));
     }
     Ok(Some(Zeroizing::new(text[..end].to_vec())))
+}
+
+/// The receivers of a file, and the certificate authorities that they name.
+fn receivers(file: &Path) -> Result<Vec<Known>, Failure> {
+    let place = file.display().to_string();
+    let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
+        Failure::misused(&error).hint(format!("--notify {place} must be a readable file"))
+    })?;
+    let all = receivers::read(&place, &text).map_err(|problems| {
+        let lines = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Failure::usage(format!("the file of receivers cannot be used\n{lines}"))
+    })?;
+    let with_authorities = |receiver: Receiver| {
+        let authorities = receiver.ca_cert.as_ref().map(fs::read_to_string).transpose();
+        let authorities = authorities.map_err(|error| {
+            Failure::misused(&error)
+                .hint(format!("caCert of receiver {} in {place} must be a readable file", receiver.name))
+        })?;
+        Ok(Known { receiver, authorities })
+    };
+    all.into_iter().map(with_authorities).collect()
 }
 
 fn view(app: &App, args: &RunArgs) -> Json {

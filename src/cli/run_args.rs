@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// File with the secret that Git servers sign webhooks with; without it /hook is closed
     #[arg(long, env = "BACKSTAY_WEBHOOK_SECRET", value_name = "FILE")]
     pub webhook_secret: Option<PathBuf>,
+    /// File with the receivers of notifications: Slack, webhooks, Alertmanager; read once, at the start
+    #[arg(long, env = "BACKSTAY_NOTIFY", value_name = "FILE")]
+    pub notify: Option<PathBuf>,
     /// Name of this replica in the Lease; default: the host's name
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity_of_replica: Option<String>,

@@ -153,6 +153,33 @@ impl Selection {
         Some(names.into_iter().filter(|name| self.namespace(name)).collect())
     }
 
+    /// Whether this namespace is left out by name or glob, whatever is taken in.
+    pub fn excludes_namespace(&self, name: &str) -> bool {
+        self.namespaces.exclude.matches(name)
+    }
+
+    /// Whether this namespace is taken in because somebody wrote down its name or glob, not because all are.
+    pub fn names_namespace(&self, name: &str) -> bool {
+        self.by_namespace() && self.namespace(name)
+    }
+
+    /// Whether a kind is left out by name or glob, whatever is taken in.
+    pub fn excludes_kind(&self, resource: &Resource) -> bool {
+        let filter = if resource.namespaced { &self.namespaced } else { &self.cluster };
+        filter.exclude.matches(&resource.gvk.group, &resource.gvk.kind, &resource.plural)
+    }
+
+    /// Whether a kind is taken in because somebody wrote down its name or glob, not because all are.
+    pub fn names_kind(&self, resource: &Resource) -> bool {
+        let include = if resource.namespaced { &self.namespaced.include } else { &self.cluster.include };
+        !include.has("*") && include.matches(&resource.gvk.group, &resource.gvk.kind, &resource.plural)
+    }
+
+    /// Whether neither labels nor `where` choose among the objects of what is taken.
+    pub fn takes_every_object(&self) -> bool {
+        self.labels.is_empty() && self.filter.is_none()
+    }
+
     /// A label selector that the API server can apply to a list of this kind, if there is one.
     ///
     /// Never for cluster-scoped kinds, because those without the labels may still come along.

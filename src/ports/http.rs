@@ -1,6 +1,8 @@
-//! The door to HTTP services that hooks ask.
+//! The door to HTTP services that hooks ask and people are told by.
 //!
 //! In: a request · Out: its status · Touches: nothing (a trait only)
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -18,9 +20,25 @@ pub struct Answer {
 #[error("no answer: {0}")]
 pub struct Unanswered(pub String);
 
+/// A JSON text for somebody. Address and headers are secrets.
+#[derive(Clone, PartialEq)]
+pub struct Post {
+    /// Address.
+    pub url: String,
+    /// Headers by name.
+    pub headers: BTreeMap<String, String>,
+    /// The text.
+    pub body: String,
+    /// Certificate authorities, as PEM; absent: the system's.
+    pub authorities: Option<String>,
+}
+
 /// Sends requests. Redirects are not followed.
 #[async_trait]
 pub trait Http: Send + Sync {
     /// Sends one request and waits for the answer.
     async fn call(&self, request: &HttpHook) -> Result<Answer, Unanswered>;
+
+    /// Sends a JSON text and waits for the answer.
+    async fn post(&self, post: &Post) -> Result<Answer, Unanswered>;
 }

@@ -10,12 +10,14 @@ use futures::future::{Either, LocalBoxFuture, select};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::deliver::deliver;
 use super::empty::used_by;
-use super::event::{Action, Event, Held, Ran, Restored, Telling};
+use super::event::{Action, Event, Held, News, Ran, Restored, Telling};
 use super::lease::{self, Watch};
 use super::merge::InForce;
 use super::resources;
 use crate::app::wiring::{self, App};
+use crate::domain::coverage::Coverage;
 use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
 use crate::domain::object::{Placed, Resource};
@@ -34,10 +36,12 @@ use crate::work::keep::{Deed, Pruned, prune_archive, rules};
 use crate::work::restore::{Deletions, Ended};
 use crate::work::stop::Stop;
 use crate::work::wanted::Wanted;
-use crate::work::{archives, backup, doors, repository, restore};
+use crate::work::{archives, backup, coverage, doors, repository, restore};
 
 /// How long a look at something may take.
 const LOOK: Duration = Duration::from_mins(1);
+/// How long a look at all namespaces and claims may take.
+const COVER: Duration = Duration::from_mins(5);
 /// How long a look at the seat may take.
 const LEAD: Duration = Duration::from_secs(5);
 
@@ -105,6 +109,7 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 Event::Restored(request, result)
             }
             Action::Tell(telling) => hands.tell(&under, telling).await,
+            Action::Cover => Event::Covered(hands.cover(&under).await),
         }
     }
     .boxed_local()
@@ -159,11 +164,10 @@ impl Hands {
                 let result = self.at_home(hide).await;
                 Event::Shown(key, None, result)
             }
-            Telling::Announce(news) => {
-                let tell = async |reach: Reach<'_>, home: &str| {
-                    resources::announce(&reach, (home, &self.replica), (&news, &under.uid)).await
-                };
-                Event::Announced(self.at_home(tell).await)
+            Telling::Announce(news) => Event::Announced(self.announce(&news, &under.uid).await),
+            Telling::Notify(notice) => {
+                let told = deliver(self.app.http.as_ref(), self.app.clock.as_ref(), &notice).await;
+                Event::Notified(notice, told)
             }
         }
     }
@@ -330,6 +334,17 @@ impl Hands {
             tracing::info!(namespace, "the cluster is not empty");
         }
         Ok(used.is_none())
+    }
+
+    async fn cover(&self, under: &Under) -> Result<Coverage, String> {
+        self.within(COVER, coverage::coverage(&self.app, &under.force.set)).await
+    }
+
+    async fn announce(&self, news: &News, uid: &str) -> Result<(), String> {
+        let tell = async |reach: Reach<'_>, home: &str| {
+            resources::announce(&reach, (home, &self.replica), (news, uid)).await
+        };
+        self.at_home(tell).await
     }
 
     async fn restore(&self, under: &Under, request: &str, stop: &Stop) -> Result<Restored, Failure> {

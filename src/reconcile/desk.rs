@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::cover::Cover;
 use super::due::{Memory, Timing};
 use super::merge::{InForce, keys};
 use super::resource::{Key, Resource};
@@ -79,6 +80,8 @@ pub struct Desk {
     pub locations: BTreeMap<String, Location>,
     /// Requests in force.
     pub restores: BTreeMap<String, Restore>,
+    /// What no policy covers.
+    pub cover: Cover,
     /// What was written last of each status; `None` while it is being written.
     pub written: BTreeMap<Key, Option<Json>>,
     /// Views that are being written or deleted.
@@ -208,6 +211,7 @@ impl Desk {
             policies: BTreeMap::new(),
             locations: BTreeMap::new(),
             restores: BTreeMap::new(),
+            cover: Cover::default(),
             written: BTreeMap::new(),
             showing: BTreeSet::new(),
             shown: BTreeMap::new(),
@@ -235,6 +239,7 @@ impl Desk {
         self.policies.clear();
         self.locations.clear();
         self.restores.clear();
+        self.cover = Cover::default();
         self.written.clear();
         self.showing.clear();
         self.shown.clear();
@@ -275,6 +280,7 @@ impl Desk {
         self.locations.retain(|name, _| known.contains(&Key::new("BackupLocation", name)));
         self.restores
             .retain(|name, restore| known.contains(&Key::new("RestoreRequest", name)) || restore.busy);
+        self.cover.soon(now);
         self.force = Arc::new(force);
         let force = self.force.clone();
         for (name, spec) in &force.set.policies {

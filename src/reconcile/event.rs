@@ -3,11 +3,14 @@
 //! In: decisions, results · Out: `Action`, `Event` · Touches: nothing
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::lease::Seat;
 use super::resource::{Key, Resource};
+use crate::domain::coverage::Coverage;
 use crate::domain::object::Json;
 use crate::domain::report::{BackupReport, Outcome, RestoreReport};
 use crate::domain::restore_run::RestoreRun;
@@ -15,6 +18,7 @@ use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::owner::Name;
 use crate::engine::keep::prune::PruneReport;
 use crate::engine::policy::repository::Repository;
+use crate::ports::http::Post;
 use crate::work::stop::Stop;
 
 /// One thing to do. Each is answered by one [`Event`].
@@ -49,6 +53,8 @@ pub enum Action {
     Look(String),
     /// Carries a request out.
     Restore(String, Stop),
+    /// Looks for what no policy covers.
+    Cover,
     /// Tells people.
     Tell(Telling),
 }
@@ -64,6 +70,8 @@ pub enum Telling {
     Hide(Key),
     /// Tells people, as an event of the cluster.
     Announce(News),
+    /// Tells a receiver outside of the cluster.
+    Notify(Notice),
 }
 
 impl Action {
@@ -84,6 +92,23 @@ pub struct News {
     pub reason: &'static str,
     /// A sentence.
     pub message: String,
+}
+
+/// What one receiver is sent. Its `Debug` shows no address.
+#[derive(Clone, PartialEq)]
+pub struct Notice {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// What it is about.
+    pub news: Arc<News>,
+    /// The request.
+    pub post: Post,
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Notice({} to {})", self.news.reason, self.receiver)
+    }
 }
 
 /// Whether news is bad.
@@ -178,12 +203,16 @@ pub enum Event {
     Looked(String, Result<bool, String>),
     /// A request was carried out.
     Restored(String, Result<Restored, String>),
+    /// What no policy covers.
+    Covered(Result<Coverage, String>),
     /// A status or view was written.
     Written(Key, Json, Result<(), String>),
     /// A view stands with this content, or is gone.
     Shown(Key, Option<Json>, Result<(), String>),
     /// People were told.
     Announced(Result<(), String>),
+    /// A receiver was told, or not.
+    Notified(Notice, Result<(), String>),
 }
 
 /// How many snapshots there are, by policy.

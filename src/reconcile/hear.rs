@@ -41,11 +41,19 @@ pub fn hear(desk: &mut Desk, event: Event, identities: &Identities, now: Timesta
         Event::Verified(location, record, found) => return verified(desk, &location, &record, found, now),
         Event::Looked(request, empty) => ended::looked(desk, &request, empty, now),
         Event::Restored(request, result) => return ended::restored(desk, &request, result, now),
+        Event::Covered(found) => {
+            let about = covers(desk);
+            return desk.cover.ends(found, about, now).map(Action::announce).into_iter().collect();
+        }
         Event::Written(key, json, result) => match result {
             Ok(()) => drop(desk.written.insert(key, Some(json))),
             Err(reason) => unwritten(desk, &key, &reason, now),
         },
         Event::Shown(key, json, result) => shown(desk, &key, json, result, now),
+        Event::Notified(notice, Err(reason)) => {
+            tracing::warn!(receiver = notice.receiver, "cannot tell of {}: {reason}", notice.news.reason);
+        }
+        Event::Notified(_, Ok(())) => {}
         Event::Announced(result) => {
             if let Err(reason) = result {
                 tracing::warn!("cannot write an event: {reason}");
@@ -53,6 +61,13 @@ pub fn hear(desk: &mut Desk, event: Event, identities: &Identities, now: Timesta
         }
     }
     Vec::new()
+}
+
+/// Which document is told about what no policy covers: the repository, else the first policy.
+fn covers(desk: &Desk) -> Option<Key> {
+    let first = || desk.force.set.policies.keys().next().map(|name| Key::new("BackupPolicy", name));
+    let repository = desk.repository_view.as_ref().map(|_| Key::new("PolicyRepository", REPOSITORY));
+    repository.or_else(first)
 }
 
 /// A view stands as it should, or is gone.

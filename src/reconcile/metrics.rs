@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::desk::{Desk, Location, Policy, Recall};
 use super::event::{Event, Ran, Restored};
+use super::figures::Figures;
 use super::series::{
     OfBoth, OfLocation, OfPolicy, OfRevision, OfVersion, PolicyOutcome, RequestOutcome, Word,
 };
@@ -48,6 +49,7 @@ pub struct Metrics {
     prune_failures: Family<OfLocation, Counter>,
     fixups: Family<RequestOutcome, Counter>,
     restores: Family<RequestOutcome, Counter>,
+    figures: Figures,
     events_failed: Counter,
 }
 
@@ -89,6 +91,7 @@ impl Default for Metrics {
             prune_failures: Family::default(),
             fixups: Family::default(),
             restores: Family::default(),
+            figures: Figures::default(),
             events_failed: Counter::default(),
         };
         metrics.register();
@@ -151,6 +154,7 @@ impl Metrics {
         all.register("fixups", "Fixups of restores that ended", self.fixups.clone());
         all.register("restores", "Restores that ended", self.restores.clone());
         all.register("events_failed", "Events that could not be written", self.events_failed.clone());
+        self.figures.register(all);
     }
 
     /// All of it, as Prometheus reads it.
@@ -176,6 +180,7 @@ impl Metrics {
                 self.prune_failures.get_or_create(&OfLocation { location: location.clone() }).inc();
             }
             Event::Restored(request, result) => self.restored(request, result),
+            Event::Notified(notice, told) => self.figures.notified(&notice.receiver, told),
             Event::Announced(Err(_)) => drop(self.events_failed.inc()),
             Event::Led(_)
             | Event::Fetched(_)
@@ -185,6 +190,7 @@ impl Metrics {
             | Event::Checked(..)
             | Event::Verified(..)
             | Event::Looked(..)
+            | Event::Covered(_)
             | Event::Written(..)
             | Event::Shown(..)
             | Event::Announced(Ok(())) => {}
@@ -246,6 +252,7 @@ impl Metrics {
                 self.revision.get_or_create(&OfRevision { revision }).set(1);
             }
         }
+        self.figures.uncovered(desk.cover.found());
         for (name, policy) in desk.policies.iter().filter(|(_, policy)| policy.recall == Recall::Done) {
             let suspended = desk.force.set.policies.get(name).is_some_and(|spec| spec.suspend);
             self.policy(name, policy, suspended);
@@ -330,6 +337,7 @@ impl Metrics {
         self.available.clear();
         self.snapshots.clear();
         self.verified.clear();
+        self.figures.uncovered(None);
         self.repository_ready.set(0);
         self.repository_fetched.set(0);
     }

@@ -54,6 +54,9 @@ pub fn next(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         return actions;
     }
     actions.extend(locations(desk, now));
+    if desk.cover.begins(now) {
+        actions.push(Action::Cover);
+    }
     actions.extend(restores(desk, now));
     actions.extend(policies(desk, now));
     actions

@@ -18,6 +18,7 @@ use super::event::{Action, Event, Telling};
 use super::hear::hear;
 use super::lease::Watch;
 use super::next::{next, pause};
+use super::notice::{Known, Notices};
 use super::tell::tell;
 use crate::app::wiring::App;
 use crate::domain::identity::SnapshotId;
@@ -40,6 +41,8 @@ pub struct Lines {
     pub knocks: mpsc::Receiver<()>,
     /// Somebody asks the process to end.
     pub stop: Stop,
+    /// Who is told of news outside of the cluster.
+    pub receivers: Vec<Known>,
     /// What is shown of the policy repository; absent where there is none.
     pub repository: Option<Json>,
 }
@@ -51,6 +54,9 @@ struct Helm {
     identities: Arc<Identities>,
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     board: Arc<Board>,
+    notices: Notices,
+    /// Notices that are being sent.
+    sending: usize,
     led: bool,
 }
 
@@ -68,12 +74,15 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         Hands { replica: settings.replica.clone(), watch: Arc::new(Mutex::new(Watch::default())), app };
     let mut desk = Desk::new(settings, now);
     desk.repository_view = lines.repository.take();
+    let notices = Notices::new(&desk.settings.cluster, std::mem::take(&mut lines.receivers));
     let mut helm = Helm {
         desk,
         hands,
         identities,
         work: FuturesUnordered::new(),
         board: lines.board.clone(),
+        notices,
+        sending: 0,
         led: false,
     };
     let mut draining: Option<Timestamp> = None;
@@ -112,6 +121,7 @@ impl Helm {
             // Whoever leads now may be at the same work: it ends here.
             tracing::warn!("this replica leads no longer");
             self.work = FuturesUnordered::new();
+            self.sending = 0;
             self.desk.step_down(now);
             self.desk.lead_at = Some(now);
         }
@@ -136,6 +146,11 @@ impl Helm {
                 under.known = known.map(|location| location.records.clone()).unwrap_or_default();
             }
             Action::Tell(Telling::Announce(news)) => {
+                for notice in self.notices.of(news, self.hands.app.clock.now()) {
+                    let notify = Action::Tell(Telling::Notify(notice));
+                    self.work.push(act(&self.hands, under.clone(), notify));
+                    self.sending += 1;
+                }
                 under.uid =
                     self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
             }
@@ -156,6 +171,12 @@ impl Helm {
 
     fn take_in(&mut self, event: Event) {
         self.board.count(&event);
+        if let Event::Notified(notice, told) = &event {
+            self.sending = self.sending.saturating_sub(1);
+            if told.is_err() {
+                self.notices.failed(&notice.receiver, &notice.news);
+            }
+        }
         let now = self.hands.app.clock.now();
         for action in hear(&mut self.desk, event, &self.identities, now) {
             self.begin(action);
@@ -164,7 +185,7 @@ impl Helm {
 
     fn is_idle(&self) -> bool {
         let runs = self.desk.policies.values().any(|policy| policy.run.is_some());
-        !runs && !self.desk.restores.values().any(|restore| restore.busy)
+        !runs && self.sending == 0 && !self.desk.restores.values().any(|restore| restore.busy)
     }
 
     fn end_runs(&mut self) {

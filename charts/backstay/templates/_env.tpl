@@ -43,6 +43,10 @@
 - name: BACKSTAY_WEBHOOK_SECRET
   value: /etc/backstay/webhook/secret
 {{- end }}
+{{- if .Values.notify.existingSecret }}
+- name: BACKSTAY_NOTIFY
+  value: /etc/backstay/notify/{{ .Values.notify.key }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

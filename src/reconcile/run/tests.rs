@@ -14,11 +14,13 @@ use crate::adapters::memory::exec::Containers;
 use crate::app::settings;
 use crate::app::wiring::Connected;
 use crate::domain::custom_resource::{KINDS, Kind};
+use crate::domain::hook::HttpHook;
 use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::seal::age::generate;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{Mode, Patch, Place, Reader, Writer};
+use crate::ports::cluster::{ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
+use crate::ports::http::{Answer, Http, Post, Unanswered};
 
 const HOME: &str = "backstay";
 
@@ -29,6 +31,23 @@ pub(crate) struct World {
     folder: TempDir,
     recipient: String,
     identity: PathBuf,
+    posts: Arc<Posts>,
+}
+
+/// Takes everything that is posted.
+#[derive(Default)]
+struct Posts(std::sync::Mutex<Vec<Json>>);
+
+#[async_trait::async_trait]
+impl Http for Posts {
+    async fn call(&self, _: &HttpHook) -> Result<Answer, Unanswered> {
+        Err(Unanswered("no hook asks".into()))
+    }
+
+    async fn post(&self, post: &Post) -> Result<Answer, Unanswered> {
+        self.0.lock().unwrap().push(serde_json::from_str(&post.body).unwrap());
+        Ok(Answer { status: 200 })
+    }
 }
 
 impl World {
@@ -40,7 +59,8 @@ impl World {
         let identity = folder.path().join("key.txt");
         fs::write(&identity, &pair.file).unwrap();
         fs::create_dir(folder.path().join("policy")).unwrap();
-        let world = Self { clock, cluster, folder, recipient: pair.recipient, identity };
+        let world =
+            Self { clock, cluster, folder, recipient: pair.recipient, identity, posts: Arc::default() };
         world.make(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})).await;
         for kind in KINDS {
             world.make(kind.definition()).await;
@@ -114,7 +134,9 @@ impl World {
             exec,
             name: "prod".into(),
         };
-        Arc::new(App::with_cluster(settings, self.clock.clone(), connected))
+        let mut app = App::with_cluster(settings, self.clock.clone(), connected);
+        app.http = self.posts.clone();
+        Arc::new(app)
     }
 
     /// A replica at work, until it is dropped.
@@ -133,10 +155,13 @@ impl World {
         stop: Stop,
     ) -> impl Future<Output = Result<(), Failure>> + use<> {
         let (app, settings, board) = (self.app(), Self::settings(name), board.clone());
+        let receiver = json!({"name": "team", "type": "webhook", "url": "http://team"});
+        let receiver = serde_json::from_value(receiver).unwrap();
+        let receivers = vec![Known { receiver, authorities: None }];
         let repository = Some(json!({"url": "folder", "interval": "10s"}));
         async move {
             let (_knock, knocks) = mpsc::channel(1);
-            run(app, settings, Lines { board, knocks, stop, repository }).await
+            run(app, settings, Lines { board, knocks, stop, receivers, repository }).await
         }
     }
 
@@ -166,6 +191,13 @@ impl World {
             records.map(|text| serde_json::from_slice(&text).unwrap()).collect();
         records.sort_by_key(|record| record.id.started());
         records
+    }
+
+    async fn namespaces(&self) -> Vec<String> {
+        let kind = Resource::well_known("v1", "Namespace", "namespaces", Placed::InCluster);
+        let request = ListRequest::new(Scope::All, 500);
+        let page = self.cluster.list(&kind, &request).await.unwrap();
+        page.objects.iter().map(|namespace| namespace.name().to_owned()).collect()
     }
 
     async fn get(&self, kind: &str, name: &str) -> Option<Manifest> {
@@ -230,6 +262,11 @@ async fn a_schedule_makes_one_snapshot_at_each_due_time_and_shows_what_it_does()
             })
             .await;
         world.pass(Duration::from_mins(6)).await;
+        let newest = async || {
+            let id = world.records("vault").last().unwrap().id.to_string();
+            world.get("Snapshot", &id).await.is_some()
+        };
+        world.until("the newest snapshot has a view", newest).await;
     })
     .await;
     let records = world.records("vault");
@@ -256,8 +293,6 @@ async fn a_schedule_makes_one_snapshot_at_each_due_time_and_shows_what_it_does()
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
-    let newest = records.last().unwrap().id.to_string();
-    assert!(world.get("Snapshot", &newest).await.is_some() || records.len() > 3, "a view of each snapshot");
 }
 
 #[tokio::test]
@@ -449,4 +484,72 @@ async fn an_empty_cluster_restores_itself_once_and_then_starts_its_schedules() {
     let first = &fresh.records("vault")[0];
     assert!(first.started > fresh.clock.now() - jiff::Span::new().hours(2));
     assert!(fresh.records("old").len() == world.records("vault").len() || !fresh.records("old").is_empty());
+}
+
+fn claim(name: &str, namespace: &str) -> Json {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    })
+}
+
+#[tokio::test]
+async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
+    let world = World::new().await;
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    for name in ["shop", "till"] {
+        world.make(namespace(name)).await;
+    }
+    world.make(claim("data", "till")).await;
+    let policy = |include: &str| {
+        format!(
+            "{{schedule: '0 3 * * *', locations: [vault], select: {{namespaces: {{include: [{include}]}}, clusterResources: {{include: ['*']}}}}}}"
+        )
+    };
+    world.policy("daily", &policy("shop"));
+    let board = Arc::new(Board::default());
+    let events = async || {
+        let kind = Resource::well_known("v1", "Event", "events", Placed::InNamespaces);
+        let scope = Scope::Namespace(HOME.into());
+        let mut found = Vec::new();
+        let each = crate::engine::gather::listing::each(world.cluster.as_ref(), &kind, &scope, "", |event| {
+            let text = |at: &str| event.at(at).and_then(Json::as_str).unwrap_or_default().to_owned();
+            if text("/reason").ends_with("Covered") {
+                let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
+                found.push(format!("{about} {} {}", text("/reason"), text("/message")));
+            }
+        });
+        each.await.unwrap();
+        found
+    };
+    let counted = |namespaces: u32, volumes: u32| {
+        let text = board.metrics();
+        text.contains(&format!("backstay_uncovered_namespaces {namespaces}\n"))
+            && text.contains(&format!("backstay_uncovered_volumes {volumes}\n"))
+            && text.contains("backstay_uncovered_kinds 0\n")
+    };
+    let others = world.namespaces().await.into_iter().filter(|name| name != "shop" && name != "till");
+    let others: Vec<String> = others.collect();
+    let rest = u32::try_from(others.len()).unwrap();
+    during(world.replica("a", &board), async {
+        world.until("counted", async || counted(rest + 1, 1)).await;
+        world.pass(Duration::from_mins(31)).await;
+        let told = events().await;
+        assert_eq!(told.len(), 1, "only a change is told: {told:?}");
+        assert!(told[0].starts_with("PolicyRepository/policy NotCovered "), "{told:?}");
+        assert!(told[0].contains("claim till/data: no policy selects it"), "{told:?}");
+        let posts = world.posts.0.lock().unwrap().clone();
+        assert_eq!(posts.len(), 1, "{posts:?}");
+        assert_eq!(posts[0]["reason"], "NotCovered");
+        assert!(
+            board.metrics().contains("backstay_notifications_total{receiver=\"team\",outcome=\"Sent\"} 1")
+        );
+        world.policy("daily", &policy(&format!("shop, till, {}", others.join(", "))));
+        world.until("covered", async || counted(0, 0)).await;
+        world.until("told", async || events().await.len() == 2).await;
+        world.make(namespace("late")).await;
+        world.pass(Duration::from_mins(10)).await;
+        world.until("it is looked again", async || counted(1, 0)).await;
+    })
+    .await;
 }

@@ -46,6 +46,10 @@ impl Http for Service {
             _ => Ok(Answer { status: 204 }),
         }
     }
+
+    async fn post(&self, _: &crate::ports::http::Post) -> Result<Answer, Unanswered> {
+        Err(Unanswered("hooks post nothing".into()))
+    }
 }
 
 /// A cluster with a database, its containers, and what is known.
