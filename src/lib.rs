@@ -378,6 +378,7 @@ pub mod reconcile {
     pub mod desk; // what a replica knows
     pub mod next; // what is to be done now
     pub mod ended; // how runs and restores ended
+    pub mod learn; // takes in policy
     pub mod hear; // takes in what happened
     pub mod claims; // what conditions say
     pub mod tell; // what is written of it

@@ -74,7 +74,10 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
     let hands = hands.clone();
     async move {
         match action {
-            Action::Lead => Event::Led(hands.lead().await),
+            Action::Lead => {
+                let asked = hands.app.clock.now();
+                Event::Led(asked, hands.lead().await)
+            }
             Action::Fetch(None) => Event::Fetched(hands.fetch(None).await),
             Action::Fetch(Some(revision)) => Event::Remembered(hands.fetch(Some(&revision)).await.ok()),
             Action::List(views) => {
@@ -164,6 +167,12 @@ impl Hands {
                 let result = self.at_home(hide).await;
                 Event::Shown(key, None, result)
             }
+            Telling::Knock => {
+                let value = self.app.clock.now().to_string();
+                let knock =
+                    async |reach: Reach<'_>, home: &str| resources::request(&reach, home, &value).await;
+                Event::Announced(self.at_home(knock).await)
+            }
             Telling::Announce(news) => Event::Announced(self.announce(&news, &under.uid).await),
             Telling::Notify(notice) => {
                 let told = deliver(self.app.http.as_ref(), self.app.clock.as_ref(), &notice).await;
@@ -190,21 +199,15 @@ impl Hands {
         self.within(LOOK, repository::open_at(&self.app, repository::policy_path(&self.app), reference)).await
     }
 
-    /// Earlier snapshots of a policy, from whichever archive answers.
-    async fn recall(&self, under: &Under, policy: &str) -> Vec<SnapshotRecord> {
-        let Some(spec) = under.force.set.policies.get(policy) else { return Vec::new() };
+    /// Earlier snapshots of a policy at all its archives.
+    async fn recall(&self, under: &Under, policy: &str) -> Result<Vec<SnapshotRecord>, String> {
+        let Some(spec) = under.force.set.policies.get(policy) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for location in &spec.locations {
-            match self.within(LOOK, self.records(under, location)).await {
-                Ok(records) => {
-                    found.extend(records.into_iter().filter(|record| record.policy.name == policy));
-                }
-                Err(reason) => {
-                    tracing::warn!(policy, location, "cannot look for earlier snapshots: {reason}");
-                }
-            }
+            let records = self.within(LOOK, self.records(under, location)).await?;
+            found.extend(records.into_iter().filter(|record| record.policy.name == policy));
         }
-        found
+        Ok(found)
     }
 
     /// Snapshots of this cluster at an archive; a mirror has none.
@@ -317,8 +320,16 @@ impl Hands {
     ) -> Result<Vec<String>, Failure> {
         let (name, spec) = crate::work::choose::archive(&under.force.set, Some(location))?;
         let bucket = archives::bucket(&self.app, name, spec).await?;
-        let report = verify_snapshot(bucket, record.clone(), None).await;
-        Ok(report.findings.iter().map(|found| format!("{}: {}", found.place, found.problem)).collect())
+        let report = verify_snapshot(bucket.clone(), record.clone(), None).await;
+        let damaged: Vec<String> =
+            report.findings.iter().map(|found| format!("{}: {}", found.place, found.problem)).collect();
+        if !damaged.is_empty() {
+            // It may have been deleted meanwhile, or the storage does not answer: then nothing is known.
+            layout::record(bucket.as_ref(), &record.cluster.name, &record.id)
+                .await
+                .map_err(|e| Failure::failed(&e))?;
+        }
+        Ok(damaged)
     }
 
     /// Whether the cluster is empty.

@@ -11,12 +11,14 @@ use tokio::sync::watch;
 
 use super::cover::Cover;
 use super::due::{Memory, Timing};
+use super::lease;
 use super::merge::{InForce, keys};
 use super::resource::{Key, Resource};
 use crate::domain::object::Json;
 use crate::domain::snapshot::SnapshotRecord;
 use crate::domain::status::{LocationStatus, PolicyStatus, RestoreStatus};
 use crate::engine::policy::repository::Repository;
+use crate::engine::retry::after;
 
 /// How the process was told to work.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub struct Desk {
     pub list_at: Option<Timestamp>,
     /// What is in force.
     pub force: Arc<InForce>,
+    /// Whether it is all there is: the repository has answered since this replica leads, or there is none.
+    pub settled: bool,
     /// Why single custom resources are not.
     pub wrong: BTreeMap<Key, String>,
     /// Policies in force.
@@ -90,9 +94,8 @@ pub struct Desk {
     pub shown: BTreeMap<String, Json>,
     /// What is shown of the policy repository.
     pub repository_view: Option<Json>,
-    /// Nothing is written before: the last write failed.
-    /// No write is tried before.
-    pub write_at: Timestamp,
+    /// What could not be written, and when it is tried again.
+    pub again: BTreeMap<Key, Timestamp>,
 }
 
 /// The policy repository.
@@ -112,8 +115,14 @@ pub struct Source {
     pub fetched: Option<Timestamp>,
     /// The request that the last fetch has dealt with.
     pub handled: Option<String>,
-    /// The revision that was in force before this process began: looked for where the newest one is broken.
+    /// The request that the fetch at work deals with.
+    pub asked: Option<String>,
+    /// Whether somebody said that it has changed while it was being fetched.
+    pub knocked: bool,
+    /// The revision that was in force before this process led: looked for where the newest one is broken.
     pub remembered: Option<String>,
+    /// When that revision is looked for; `None` while it is, or need not be.
+    pub recall_at: Option<Timestamp>,
 }
 
 /// A policy in force.
@@ -128,6 +137,8 @@ pub struct Policy {
     pub status: PolicyStatus,
     /// Whether the archives were asked for earlier runs.
     pub recall: Recall,
+    /// When they are asked again: they could not be.
+    pub recall_at: Option<Timestamp>,
     /// The run at work.
     pub run: Option<Run>,
     /// What is asked for by annotation.
@@ -187,8 +198,12 @@ pub struct Restore {
     pub status: RestoreStatus,
     /// Whether this process works on it.
     pub busy: bool,
+    /// Asks it to stop.
+    pub stop: Option<watch::Sender<bool>>,
     /// Why the last attempt has no result.
     pub failed: Option<String>,
+    /// How often it had none.
+    pub failures: u32,
     /// Not tried before.
     pub try_at: Option<Timestamp>,
 }
@@ -207,6 +222,7 @@ impl Desk {
             served: false,
             list_at: Some(now),
             force: Arc::new(InForce::default()),
+            settled: false,
             wrong: BTreeMap::new(),
             policies: BTreeMap::new(),
             locations: BTreeMap::new(),
@@ -216,13 +232,14 @@ impl Desk {
             showing: BTreeSet::new(),
             shown: BTreeMap::new(),
             repository_view: None,
-            write_at: now,
+            again: BTreeMap::new(),
         }
     }
 
     /// Whether this replica leads.
     pub fn leads(&self, now: Timestamp) -> bool {
-        self.leads_until.is_some_and(|until| now < until)
+        // A seat that is sure for longer than ever: the clock went back.
+        self.leads_until.is_some_and(|until| now < until && until <= after(now, lease::TRUST))
     }
 
     /// Whether everything is known that a leader needs: one list after it began to lead, and one answer of the repository.
@@ -243,14 +260,19 @@ impl Desk {
         self.written.clear();
         self.showing.clear();
         self.shown.clear();
-        self.git.fetch_at = self.settings.git.then_some(now);
+        self.again.clear();
+        // What this replica knew of Git may be old: it is nothing but the last resort now.
+        let good = self.git.good.take();
+        self.git = Source { good, fetch_at: self.settings.git.then_some(now), ..Source::default() };
         self.force = Arc::new(InForce::default());
+        self.settled = false;
     }
 
     /// Somebody says that the policy repository has changed.
     pub fn knock(&mut self) {
-        if let Some(moment) = &mut self.git.fetch_at {
-            *moment = Timestamp::MIN;
+        match &mut self.git.fetch_at {
+            Some(moment) => *moment = Timestamp::MIN,
+            None => self.git.knocked = true,
         }
     }
 
@@ -264,11 +286,29 @@ impl Desk {
             .map(|one| &one.key)
             .collect();
         self.written.retain(|key, _| same.contains(key));
+        let empty = listed.iter().filter(|one| one.status.is_null()).map(|one| &one.key);
+        empty.for_each(|key| drop(self.written.remove(key)));
     }
 
     /// A custom resource as it was listed.
     pub fn resource(&self, key: &Key) -> Option<&Resource> {
         self.resources.iter().flatten().find(|resource| resource.key == *key)
+    }
+
+    /// Whether it is written in the cluster that it was empty when a request was first seen; a request that is not shown there
+    /// has no place for it.
+    pub fn says_empty(&self, request: &str) -> bool {
+        let key = Key::new("RestoreRequest", request);
+        let Some(resource) = self.resource(&key) else {
+            return !self.served || self.force.sealed.contains(&key);
+        };
+        let says = |status: &Json| status["clusterWasEmpty"] == Json::Bool(true);
+        says(&resource.status) || self.written.get(&key).and_then(Option::as_ref).is_some_and(says)
+    }
+
+    /// Whether a view may be written or deleted now.
+    pub fn may_show(&self, key: &Key) -> bool {
+        !self.showing.contains(key) && !self.again.contains_key(key)
     }
 
     /// Puts another policy in force. What is known of documents that stay is kept; new ones begin with what their custom
@@ -281,8 +321,11 @@ impl Desk {
         self.restores
             .retain(|name, restore| known.contains(&Key::new("RestoreRequest", name)) || restore.busy);
         self.cover.soon(now);
-        self.force = Arc::new(force);
+        self.settled = !self.settings.git || self.git.newest.is_some();
+        let before = std::mem::replace(&mut self.force, Arc::new(force));
         let force = self.force.clone();
+        // Another place: nothing that is known of the old one counts.
+        self.locations.retain(|name, _| before.set.locations.get(name) == force.set.locations.get(name));
         for (name, spec) in &force.set.policies {
             self.policy(name, spec, now);
         }
@@ -314,7 +357,16 @@ impl Desk {
         let entry = self.policies.entry(name.to_owned()).or_insert_with(|| {
             let status: PolicyStatus = remembered(resource.as_ref());
             let recall = if status.scheduled_since.is_some() { Recall::Done } else { Recall::Needed };
-            Policy { generation: 0, timing: None, period: None, status, recall, run: None, requested: None }
+            Policy {
+                generation: 0,
+                timing: None,
+                period: None,
+                status,
+                recall,
+                recall_at: None,
+                run: None,
+                requested: None,
+            }
         });
         entry.generation = resource.as_ref().map_or(0, |resource| resource.generation);
         entry.requested = resource.and_then(|resource| resource.requested);

@@ -20,8 +20,14 @@ pub fn ran(
     result: Ran,
     now: Timestamp,
 ) -> Vec<Action> {
+    let draining = desk.draining;
     let Some(policy) = desk.policies.get_mut(name) else { return Vec::new() };
     let run = policy.run.take();
+    if let (true, Ran::Nothing(reason)) = (draining, &result) {
+        // The process ends. What is written down of the run makes the next leader go on with it.
+        tracing::info!(policy = name, "the run is left to the next leader: {reason}");
+        return Vec::new();
+    }
     policy.status.running = None;
     let replaced = run.as_ref().is_some_and(|run| run.stopping);
     if let Some(request) = run.and_then(|run| run.request) {
@@ -156,6 +162,7 @@ pub fn restored(
 ) -> Vec<Action> {
     let Some(restore) = desk.restores.get_mut(name) else { return Vec::new() };
     restore.busy = false;
+    restore.stop = None;
     let about = Key::new("RestoreRequest", name);
     let (outcome, source) = match result {
         Ok(Restored::Now(report)) => (report.outcome, report.source.clone()),
@@ -165,6 +172,7 @@ pub fn restored(
             let news = News { about, tone: Tone::Warning, reason: "RestoreFailed", message: message.clone() };
             let told = restore.failed.as_ref() == Some(&message);
             restore.failed = Some(message);
+            restore.failures += 1;
             restore.try_at = Some(after(now, AGAIN));
             return if told { Vec::new() } else { vec![Action::announce(news)] };
         }

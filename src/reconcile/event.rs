@@ -68,6 +68,8 @@ pub enum Telling {
     Show(Key, Json),
     /// Deletes a view.
     Hide(Key),
+    /// Tells the leader that the policy repository has changed.
+    Knock,
     /// Tells people, as an event of the cluster.
     Announce(News),
     /// Tells a receiver outside of the cluster.
@@ -172,8 +174,8 @@ pub struct Held {
 /// The answer to an [`Action`], and signals from outside.
 #[derive(Debug)]
 pub enum Event {
-    /// Who leads, or why that is not known.
-    Led(Result<Seat, String>),
+    /// Who leads, as asked at a moment, or why that is not known.
+    Led(Timestamp, Result<Seat, String>),
     /// The policy repository.
     Fetched(Result<Repository, String>),
     /// A revision that was in force before, if it can be had.
@@ -181,7 +183,7 @@ pub enum Event {
     /// The custom resources.
     Listed(Result<Listing, String>),
     /// The newest snapshots of a policy: the newest one, and the newest Complete one.
-    Recalled(String, Vec<SnapshotRecord>),
+    Recalled(String, Result<Vec<SnapshotRecord>, String>),
     /// A run has ended.
     Ran {
         /// Of which policy.

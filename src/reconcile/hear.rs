@@ -3,36 +3,33 @@
 //! In: `Event` · Out: a changed `Desk`, `Action`s · Touches: nothing
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desk::{AGAIN, CHECK, Desk, LIST, PRUNE, Recall};
+use super::desk::{AGAIN, CHECK, Desk, PRUNE, Recall};
 use super::ended::{self, last_run};
-use super::event::{Action, Event, Held, Listing, News, Tone, counts, newest};
+use super::event::{Action, Event, Held, News, Tone, counts, newest};
+use super::learn;
 use super::lease::{self, Seat};
-use super::merge::{Merged, merge};
-use super::resource::{Key, Resource};
+use super::resource::{Key, REPOSITORY};
 use crate::domain::object::Json;
 use crate::domain::snapshot::SnapshotRecord;
-use crate::domain::status::{LastPrune, LastVerified, RepositoryStatus, whole};
-use crate::engine::policy::repository::Repository;
+use crate::domain::status::{LastPrune, LastVerified, whole};
 use crate::engine::retry::after;
 use crate::engine::seal::age::Identities;
 
-/// Name of the view of the policy repository.
-pub const REPOSITORY: &str = "policy";
-
-/// Problems of a revision that are shown.
-const SHOWN: usize = 20;
+/// How soon a list may follow another one.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Takes in one event.
 pub fn hear(desk: &mut Desk, event: Event, identities: &Identities, now: Timestamp) -> Vec<Action> {
     match event {
-        Event::Led(seat) => led(desk, seat, now),
-        Event::Fetched(fetched) => self::fetched(desk, fetched, identities, now),
-        Event::Remembered(repository) => remembered(desk, repository, identities, now),
-        Event::Listed(listed) => self::listed(desk, listed, identities, now),
-        Event::Recalled(policy, records) => recalled(desk, &policy, &records, now),
+        Event::Led(asked, seat) => led(desk, (asked, seat), now),
+        Event::Fetched(fetched) => learn::fetched(desk, fetched, identities, now),
+        Event::Remembered(repository) => learn::remembered(desk, repository, identities, now),
+        Event::Listed(listed) => learn::listed(desk, listed, identities, now),
+        Event::Recalled(policy, records) => recalled(desk, &policy, records, now),
         Event::Ran { policy, due, started, result } => {
             return ended::ran(desk, &policy, (due, started), result, now);
         }
@@ -72,26 +69,29 @@ fn covers(desk: &Desk) -> Option<Key> {
 
 /// A view stands as it should, or is gone.
 fn shown(desk: &mut Desk, key: &Key, json: Option<Json>, result: Result<(), String>, now: Timestamp) {
-    desk.showing.remove(key);
     if let Err(reason) = result {
+        desk.showing.remove(key);
         return unwritten(desk, key, &reason, now);
     }
     match (key.kind, json) {
         ("Snapshot", Some(json)) => drop(desk.shown.insert(key.name.clone(), json)),
         ("Snapshot", None) => drop(desk.shown.remove(&key.name)),
-        // Everything else is seen with the next list.
-        _ if desk.list_at.is_some() => desk.list_at = Some(now),
-        _ => {}
+        // Everything else is seen with the next list, which is soon, but never at once: somebody may fight for a view.
+        _ => {
+            desk.list_at = desk.list_at.map(|moment| moment.min(after(now, SOON)));
+            return;
+        }
     }
+    desk.showing.remove(key);
 }
 
 fn unwritten(desk: &mut Desk, key: &Key, reason: &str, now: Timestamp) {
     tracing::warn!("cannot write {key}: {reason}");
     desk.written.remove(key);
-    desk.write_at = after(now, AGAIN);
+    desk.again.insert(key.clone(), after(now, AGAIN));
 }
 
-fn led(desk: &mut Desk, seat: Result<Seat, String>, now: Timestamp) {
+fn led(desk: &mut Desk, (asked, seat): (Timestamp, Result<Seat, String>), now: Timestamp) {
     desk.lead_at = Some(after(now, lease::PACE));
     match seat {
         Ok(Seat::Ours) => {
@@ -99,7 +99,8 @@ fn led(desk: &mut Desk, seat: Result<Seat, String>, now: Timestamp) {
                 tracing::info!("this replica leads: {}", desk.settings.replica);
                 desk.step_down(now);
             }
-            desk.leads_until = Some(after(now, lease::TRUST));
+            // Sure from when it was asked for, not from when the answer was heard.
+            desk.leads_until = Some(after(asked, lease::TRUST));
             desk.leader.clone_from(&desk.settings.replica);
         }
         Ok(Seat::Taken(by)) => {
@@ -113,110 +114,20 @@ fn led(desk: &mut Desk, seat: Result<Seat, String>, now: Timestamp) {
     }
 }
 
-fn fetched(desk: &mut Desk, fetched: Result<Repository, String>, identities: &Identities, now: Timestamp) {
-    desk.git.fetch_at = Some(after(now, desk.settings.interval));
-    let repository = match fetched {
-        Ok(repository) => repository,
+/// Earlier runs of a policy whose status says nothing.
+fn recalled(desk: &mut Desk, name: &str, records: Result<Vec<SnapshotRecord>, String>, now: Timestamp) {
+    let Some(policy) = desk.policies.get_mut(name) else { return };
+    let records = match records {
+        Ok(records) => records,
         Err(reason) => {
-            tracing::warn!("cannot fetch the policy repository: {reason}");
-            desk.git.unreachable = Some(reason);
+            tracing::warn!(policy = name, "cannot look for earlier snapshots: {reason}");
+            policy.recall = Recall::Needed;
+            policy.recall_at = Some(after(now, AGAIN));
             return;
         }
     };
-    desk.git.unreachable = None;
-    desk.git.fetched = Some(now);
-    let view = desk.resource(&Key::new("PolicyRepository", REPOSITORY)).cloned();
-    desk.git.handled = view.and_then(|view| view.requested).or(desk.git.handled.take());
-    let same = desk.git.newest.as_ref().is_some_and(|newest| {
-        newest.revision.is_some() && newest.revision == repository.revision
-            || newest.files == repository.files
-    });
-    if same {
-        return;
-    }
-    desk.git.newest = Some(Arc::new(repository));
-    merge_anew(desk, identities, now);
-}
-
-/// The revision that was in force before this process began.
-fn remembered(desk: &mut Desk, repository: Option<Repository>, identities: &Identities, now: Timestamp) {
-    desk.git.remembered = None;
-    if desk.git.good.is_none() {
-        desk.git.good = repository.map(Arc::new);
-        merge_anew(desk, identities, now);
-    }
-}
-
-fn listed(desk: &mut Desk, listed: Result<Listing, String>, identities: &Identities, now: Timestamp) {
-    desk.list_at = Some(after(now, LIST));
-    let Listing { mut resources, served, snapshots } = match listed {
-        Ok(listed) => listed,
-        Err(reason) => return tracing::warn!("cannot list custom resources: {reason}"),
-    };
-    if !desk.settings.resources {
-        resources.retain(|resource| resource.is_view);
-    }
-    desk.served = served;
-    desk.shown.extend(snapshots);
-    let wanted = |resources: &[Resource]| -> Vec<(Key, i64, bool, Option<String>)> {
-        let one = |r: &Resource| (r.key.clone(), r.generation, r.is_view, r.requested.clone());
-        resources.iter().map(one).collect()
-    };
-    let first = desk.resources.is_none();
-    desk.forget_replaced(&resources);
-    let changed = desk.resources.as_ref().is_none_or(|before| wanted(before) != wanted(&resources));
-    desk.resources = Some(resources);
-    if first {
-        let view = desk.resource(&Key::new("PolicyRepository", REPOSITORY));
-        let status =
-            view.and_then(|view| serde_json::from_value::<RepositoryStatus>(view.status.clone()).ok());
-        desk.git.remembered = status.and_then(|status| status.revision);
-    }
-    let asked =
-        desk.resource(&Key::new("PolicyRepository", REPOSITORY)).and_then(|view| view.requested.clone());
-    if asked.is_some() && asked != desk.git.handled && desk.git.fetch_at.is_some() {
-        desk.git.fetch_at = Some(now);
-    }
-    if changed {
-        merge_anew(desk, identities, now);
-    }
-}
-
-/// Makes policy of what is known. Before the repository has answered for the first time nothing is in force.
-fn merge_anew(desk: &mut Desk, identities: &Identities, now: Timestamp) {
-    let Some(resources) = &desk.resources else { return };
-    if desk.settings.git && desk.git.newest.is_none() {
-        return;
-    }
-    let Merged { in_force, rejected, wrong } =
-        merge(desk.git.newest.as_deref(), desk.git.good.as_deref(), resources, identities);
-    desk.git.problems = rejected.iter().take(SHOWN).map(ToString::to_string).collect();
-    for problem in &desk.git.problems {
-        tracing::error!("the newest revision is not in force: {problem}");
-    }
-    let text = |problems: Vec<crate::domain::problem::Problem>| {
-        problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.path, problem.message))
-            .collect::<Vec<_>>()
-            .join("; ")
-    };
-    desk.wrong = wrong.into_iter().map(|(key, problems)| (key, text(problems))).collect();
-    if rejected.is_empty() {
-        desk.git.good.clone_from(&desk.git.newest);
-    }
-    if let Some(force) = in_force {
-        let revision = force.set.revision.clone().unwrap_or_default();
-        tracing::info!(revision, policies = force.set.policies.len(), "policy is in force");
-        desk.enforce(force, now);
-    }
-}
-
-/// Earlier runs of a policy whose status says nothing.
-fn recalled(desk: &mut Desk, name: &str, records: &[SnapshotRecord], now: Timestamp) {
-    let Some(policy) = desk.policies.get_mut(name) else { return };
     policy.recall = Recall::Done;
-    let (newest, complete) = newest(records);
+    let (newest, complete) = newest(&records);
     policy.status.last_run = newest.map(last_run);
     policy.status.last_complete = complete.map(last_run);
     policy.status.scheduled_since = Some(newest.map_or(now, |record| record.started.min(now)));
@@ -299,6 +210,11 @@ fn verified(
     now: Timestamp,
 ) -> Vec<Action> {
     let Some(location) = desk.locations.get_mut(name) else { return Vec::new() };
+    if !location.records.iter().any(|one| one.id == record.id) {
+        // It was deleted while it was read.
+        location.verify_at = Some(now);
+        return Vec::new();
+    }
     let findings = match found {
         Ok(findings) => findings,
         Err(reason) => {

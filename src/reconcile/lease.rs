@@ -62,6 +62,10 @@ pub async fn knock(
     if watch.version != version {
         *watch = Watch { version: version.clone(), since: Some(now) };
     }
+    if watch.since.is_some_and(|since| since > now) {
+        // The clock went back: it is watched anew.
+        watch.since = Some(now);
+    }
     let silent = watch.since.is_none_or(|since| now.duration_since(since).unsigned_abs() >= LENGTH);
     if holder != me && !holder.is_empty() && !silent {
         return Ok(Seat::Taken(holder));
@@ -85,7 +89,8 @@ async fn take(
     let place = Place { namespace: Some(namespace), name: NAME, subresource: "" };
     match reach.writer.patch(&leases(), place, &patch, Mode::Real).await {
         Ok(_) => Ok(Seat::Ours),
-        Err(cluster::Error::Conflict(_)) => Ok(Seat::Taken(holder.to_owned())),
+        // On one's own seat: an earlier write arrived late. What is sure stays sure until the next look.
+        Err(cluster::Error::Conflict(_)) if holder != me => Ok(Seat::Taken(holder.to_owned())),
         Err(error) => Err(error),
     }
 }

@@ -67,7 +67,7 @@ pub fn merge(
             Err(problems) => problems,
         };
         let (resources, files): (Vec<_>, Vec<_>) =
-            problems.into_iter().partition(|problem| of_path(&problem.file).is_some());
+            problems.into_iter().partition(|problem| is_of(&people, problem));
         if !resources.is_empty() {
             for problem in resources {
                 if let Some(key) = of_path(&problem.file) {
@@ -85,6 +85,11 @@ pub fn merge(
             None => return merged,
         }
     }
+}
+
+/// Whether a problem is one of a custom resource; a file in Git may be called like one.
+fn is_of(people: &[&Resource], problem: &Problem) -> bool {
+    of_path(&problem.file).is_some_and(|key| people.iter().any(|resource| resource.key == key))
 }
 
 fn attempt(

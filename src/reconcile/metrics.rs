@@ -2,6 +2,9 @@
 //!
 //! In: `Desk`, `Event`s · Out: `Metrics` · Touches: nothing
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -39,6 +42,7 @@ pub struct Metrics {
     run_objects: Family<OfPolicy, Number>,
     run_bytes: Family<OfPolicy, Number>,
     missed: Family<OfPolicy, Counter>,
+    missed_before: Mutex<BTreeMap<String, u64>>,
     runs: Family<PolicyOutcome, Counter>,
     duration: Family<OfPolicy, Histogram>,
     hooks: Family<PolicyOutcome, Counter>,
@@ -81,6 +85,7 @@ impl Default for Metrics {
             run_objects: Family::default(),
             run_bytes: Family::default(),
             missed: Family::default(),
+            missed_before: Mutex::default(),
             runs: Family::default(),
             duration: Family::new_with_constructor(durations as fn() -> Histogram),
             hooks: Family::default(),
@@ -182,7 +187,7 @@ impl Metrics {
             Event::Restored(request, result) => self.restored(request, result),
             Event::Notified(notice, told) => self.figures.notified(&notice.receiver, told),
             Event::Announced(Err(_)) => drop(self.events_failed.inc()),
-            Event::Led(_)
+            Event::Led(..)
             | Event::Fetched(_)
             | Event::Remembered(_)
             | Event::Listed(_)
@@ -242,6 +247,7 @@ impl Metrics {
         if !desk.leads(now) {
             return;
         }
+        self.repository_ready.set(i64::from(!desk.settings.git));
         if desk.settings.git {
             let good =
                 desk.git.good.is_some() && desk.git.problems.is_empty() && desk.git.unreachable.is_none();
@@ -303,7 +309,10 @@ impl Metrics {
         put(&self.policy_suspended, i64::from(suspended));
         put(&self.running, i64::from(status.running.is_some()));
         let missed = self.missed.get_or_create_owned(&of);
-        missed.inc_by(status.missed_runs.saturating_sub(missed.get()));
+        // A counter of this process: what was missed before it led is in the status.
+        let mut before = self.missed_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = *before.entry(name.to_owned()).or_insert(status.missed_runs);
+        missed.inc_by(status.missed_runs.saturating_sub(base).saturating_sub(missed.get()));
         if let Some(next) = status.next_run {
             put(&self.next_run, next.as_second());
         }

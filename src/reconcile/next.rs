@@ -2,15 +2,16 @@
 //!
 //! In: `Desk`, now · Out: `Action`s, a moment · Touches: nothing
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desk::{Desk, Location, Policy, Recall, Run, VERIFY};
+use super::desk::{Desk, LIST, Location, Policy, Recall, Restore, Run, VERIFY};
 use super::due::Verdict;
 use super::event::{Action, News, Tone, Views};
-use super::resource::Key;
+use super::lease;
+use super::resource::{Key, REPOSITORY};
 use crate::domain::policy::PolicySpec;
 use crate::domain::report::Outcome;
 use crate::domain::restore_request::RestoreWhen;
@@ -20,6 +21,9 @@ use crate::domain::status::{Running, whole};
 use crate::engine::archive::owner::Name;
 use crate::engine::retry::after;
 use crate::work::stop::Stop;
+
+/// After so many attempts at a restore that came to nothing, schedules start without it.
+const PATIENCE: u32 = 20;
 
 /// How often it is looked whether there is something to verify.
 const VERIFY_LOOK: Duration = Duration::from_secs(30);
@@ -33,22 +37,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Everything that is due. Marks it as begun.
 pub fn next(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
-    if take(&mut desk.lead_at, now) {
+    if take(&mut desk.lead_at, now, Some(lease::PACE)) {
         actions.push(Action::Lead);
     }
     if !desk.leads(now) {
         return actions;
     }
-    if take(&mut desk.list_at, now) {
+    if take(&mut desk.list_at, now, Some(LIST)) {
         let views = if desk.resources.is_none() { Views::Listed } else { Views::Known };
         actions.push(Action::List(views));
     }
-    if desk.resources.is_some() && take(&mut desk.git.fetch_at, now) {
+    if desk.resources.is_some() && take(&mut desk.git.fetch_at, now, None) {
+        let view = desk.resource(&Key::new("PolicyRepository", REPOSITORY));
+        desk.git.asked = view.and_then(|view| view.requested.clone());
         actions.push(Action::Fetch(None));
     }
     if desk.git.good.is_none() && !desk.git.problems.is_empty() {
         // The newest revision was broken before this process began: the one that was in force stays so.
-        actions.extend(desk.git.remembered.take().map(|revision| Action::Fetch(Some(revision))));
+        if take(&mut desk.git.recall_at, now, None) {
+            actions.extend(desk.git.remembered.clone().map(|revision| Action::Fetch(Some(revision))));
+        }
     }
     if !desk.is_ready() || desk.draining {
         return actions;
@@ -70,9 +78,10 @@ pub fn pause(desk: &Desk, now: Timestamp) -> Duration {
     until.clamp(Duration::from_millis(10), LOOK)
 }
 
-/// Whether a moment has come; it is taken then.
-fn take(moment: &mut Option<Timestamp>, now: Timestamp) -> bool {
-    let due = moment.is_some_and(|moment| moment <= now);
+/// Whether a moment has come; it is taken then. One that lies further ahead than it ever does means that the clock went back.
+fn take(moment: &mut Option<Timestamp>, now: Timestamp, most: Option<Duration>) -> bool {
+    let ahead = |moment: Timestamp| most.is_some_and(|most| moment > after(now, most));
+    let due = moment.is_some_and(|moment| moment <= now || ahead(moment));
     if due {
         *moment = None;
     }
@@ -82,7 +91,7 @@ fn take(moment: &mut Option<Timestamp>, now: Timestamp) -> bool {
 fn locations(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     for (name, location) in &mut desk.locations {
-        if take(&mut location.check_at, now) {
+        if take(&mut location.check_at, now, None) {
             actions.push(Action::Check(name.clone()));
         }
         if location.verify_at.is_some_and(|moment| moment <= now) {
@@ -93,7 +102,7 @@ fn locations(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
             }
         }
         let archive = desk.force.set.locations.get(name).is_some_and(|spec| spec.archive.is_some());
-        if archive && take(&mut location.prune_at, now) {
+        if archive && take(&mut location.prune_at, now, None) {
             actions.push(Action::Prune(name.clone()));
         }
     }
@@ -120,6 +129,9 @@ fn restores(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         return actions;
     }
     let force = desk.force.clone();
+    let written: BTreeSet<String> =
+        desk.restores.keys().filter(|name| desk.says_empty(name)).cloned().collect();
+    let durable = |name: &String| written.contains(name);
     for (name, restore) in &mut desk.restores {
         let Some(spec) = force.set.restores.get(name) else { continue };
         if spec.when == RestoreWhen::Manual
@@ -140,8 +152,12 @@ fn restores(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         match (spec.when, restore.status.cluster_was_empty) {
             (RestoreWhen::EmptyCluster, None) => actions.push(Action::Look(name.clone())),
             (RestoreWhen::EmptyCluster, Some(false)) | (RestoreWhen::Manual, _) => continue,
+            // Whoever follows has to know it: it would find the cluster half restored.
+            (RestoreWhen::EmptyCluster, Some(true)) if !durable(name) => continue,
             (RestoreWhen::EmptyCluster, Some(true)) | (RestoreWhen::Always, _) => {
-                actions.push(Action::Restore(name.clone(), Stop::never()));
+                let (asks, stop) = Stop::pair();
+                restore.stop = Some(asks);
+                actions.push(Action::Restore(name.clone(), stop));
             }
         }
         restore.busy = true;
@@ -151,15 +167,13 @@ fn restores(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
 
 /// Whether a cluster that is empty has yet to be filled: until then nothing of it is saved.
 pub fn is_bootstrapping(desk: &Desk) -> bool {
-    desk.settings.restores
-        && desk.restores.iter().any(|(name, restore)| {
-            let spec = desk.force.set.restores.get(name);
-            let waits = spec.is_some_and(|spec| spec.when == RestoreWhen::EmptyCluster);
-            let begun = spec.is_some_and(|spec| spec.token == restore.status.token);
-            waits
-                && !(begun
-                    && (restore.status.finished.is_some() || restore.status.cluster_was_empty == Some(false)))
-        })
+    let waits = |(name, restore): (&String, &Restore)| {
+        let Some(spec) = desk.force.set.restores.get(name) else { return false };
+        let decided = spec.token == restore.status.token
+            && (restore.status.finished.is_some() || restore.status.cluster_was_empty == Some(false));
+        spec.when == RestoreWhen::EmptyCluster && !decided && restore.failures < PATIENCE
+    };
+    desk.settings.restores && desk.restores.iter().any(waits)
 }
 
 fn policies(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
@@ -171,6 +185,7 @@ fn policies(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
     for (policy_name, policy) in &mut desk.policies {
         let Some(spec) = force.set.policies.get(policy_name) else { continue };
         match policy.recall {
+            Recall::Needed if policy.recall_at.is_some_and(|moment| moment > now) => continue,
             Recall::Needed => {
                 policy.recall = Recall::Asked;
                 actions.push(Action::Recall(policy_name.clone()));
@@ -208,7 +223,11 @@ fn decide(policy: &mut Policy, spec: &PolicySpec, now: Timestamp) -> (Option<Sta
     let verdict =
         policy.timing.as_ref().map_or(Verdict::Wait(None), |timing| timing.decide(policy.memory(now), now));
     policy.status.next_run =
-        policy.timing.as_ref().filter(|_| !spec.suspend).and_then(|timing| timing.next(now));
+        policy.timing.as_ref().filter(|_| !spec.suspend).and_then(|timing| match verdict {
+            Verdict::Wait(until) => until,
+            Verdict::Run { due, .. } if policy.run.is_none() => Some(timing.start(due)),
+            Verdict::Run { .. } | Verdict::Pass { .. } => timing.next(now),
+        });
     if let Some(due) = left_behind(policy, now) {
         return (Some(Start { due: Some(due), missed: 0, request: None }), None);
     }
@@ -283,8 +302,14 @@ fn begin(policy: &mut Policy, start: &Start, replica: &str, now: Timestamp) -> S
 
 /// A cluster that was restored by its repository stands in the place of the one that it was restored from.
 fn name_of(desk: &Desk) -> Name {
-    let restores = desk.restores.values().map(|restore| &restore.status);
-    let finished =
-        restores.filter(|status| status.cluster_was_empty == Some(true)).filter_map(|status| status.finished);
-    finished.max().map_or(Name::Respect, Name::TakeOver)
+    let ours = |name: &str| {
+        let from = desk.force.set.restores.get(name).map(|spec| &spec.from);
+        from.is_some_and(|from| from.cluster.as_ref().is_none_or(|cluster| *cluster == desk.settings.cluster))
+    };
+    let restores = desk.restores.iter().filter(|(name, _)| ours(name)).map(|(_, restore)| &restore.status);
+    let made = restores.filter(|status| {
+        status.cluster_was_empty == Some(true)
+            && status.outcome.is_some_and(|outcome| outcome != Outcome::Failed)
+    });
+    made.filter_map(|status| status.finished).max().map_or(Name::Respect, Name::TakeOver)
 }

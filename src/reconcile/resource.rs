@@ -18,6 +18,9 @@ pub const SOURCE: &str = "backstay.dev/source";
 /// Annotation that asks for something now; a new value means once more, as Flux has it.
 pub const REQUESTED: &str = "backstay.dev/requestedAt";
 
+/// Name of the view of the policy repository.
+pub const REPOSITORY: &str = "policy";
+
 /// Which document: kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::event::{Listing, News, Tone, Views};
-use super::resource::{Key, Resource, SOURCE};
+use super::resource::{Key, REPOSITORY, REQUESTED, Resource, SOURCE};
 use super::tell::listed_kinds;
 use crate::domain::custom_resource::Kind;
 use crate::domain::document::API_VERSION;
@@ -91,7 +91,13 @@ pub async fn show(reach: &Reach<'_>, home: &str, key: &Key, content: &Json) -> R
         "spec": spec,
     });
     let object = Manifest::parse(object).map_err(|error| cluster::Error::Garbled(error.to_string()))?;
-    reach.writer.apply(&kind.resource(), &object, Conflicts::Force, Mode::Real).await?;
+    let stored = reach.writer.apply(&kind.resource(), &object, Conflicts::Force, Mode::Real).await?;
+    if stored.at("/spec") != Some(spec) {
+        // Somebody has added fields that are theirs.
+        let patch = Patch::Json(vec![json!({"op": "replace", "path": "/spec", "value": spec})]);
+        let place = Place { namespace: Some(home), name: &key.name, subresource: "" };
+        reach.writer.patch(&kind.resource(), place, &patch, Mode::Real).await?;
+    }
     if whole {
         write_status(reach, home, key, &content["status"]).await?;
     }
@@ -107,6 +113,20 @@ pub async fn hide(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluste
     let place = Place { namespace: Some(home), name: &key.name, subresource: "" };
     match reach.writer.delete(&kind.resource(), place, Propagation::Background).await {
         Ok(()) | Err(cluster::Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks the leader to fetch the policy repository, by the annotation that people use.
+///
+/// # Errors
+/// The API server refuses, or gives no answer.
+pub async fn request(reach: &Reach<'_>, home: &str, value: &str) -> Result<(), cluster::Error> {
+    let Some(kind) = Kind::of("PolicyRepository") else { return Ok(()) };
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {REQUESTED: value}}}));
+    let place = Place { namespace: Some(home), name: REPOSITORY, subresource: "" };
+    match reach.writer.patch(&kind.resource(), place, &patch, Mode::Real).await {
+        Ok(_) | Err(cluster::Error::NotFound(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -30,6 +30,8 @@ use crate::work::stop::Stop;
 
 /// How long runs may go on once the process is asked to stop; then they are asked to end as well.
 const DRAIN: Duration = Duration::from_mins(1);
+/// How long the last statuses may take to be written.
+const LAST: Duration = Duration::from_secs(5);
 /// How long they may take to end.
 const END: Duration = Duration::from_secs(40);
 
@@ -101,7 +103,7 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         tokio::select! {
             Some(event) = helm.work.next() => helm.take_in(event),
             () = clock.sleep(wait) => {}
-            Some(()) = lines.knocks.recv() => helm.desk.knock(),
+            Some(()) = lines.knocks.recv() => helm.knock(),
             _ = lines.stop.before(std::future::pending::<()>()), if draining.is_none() => {
                 tracing::info!("asked to stop: no new run begins");
                 helm.desk.draining = true;
@@ -116,15 +118,8 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
 impl Helm {
     /// Decides and begins everything that is due; gives back how long to wait.
     fn look(&mut self, now: Timestamp) -> Duration {
+        self.check_seat(now);
         let leads = self.desk.leads(now);
-        if self.led && !leads {
-            // Whoever leads now may be at the same work: it ends here.
-            tracing::warn!("this replica leads no longer");
-            self.work = FuturesUnordered::new();
-            self.sending = 0;
-            self.desk.step_down(now);
-            self.desk.lead_at = Some(now);
-        }
         self.led = leads;
         let mut actions = next(&mut self.desk, now);
         if leads {
@@ -135,6 +130,27 @@ impl Helm {
         }
         self.board.post(&self.desk, now);
         pause(&self.desk, now)
+    }
+
+    /// Whoever leads now may be at the same work: it ends here, before anything else is heard.
+    fn check_seat(&mut self, now: Timestamp) {
+        if self.led && !self.desk.leads(now) {
+            tracing::warn!("this replica leads no longer");
+            self.work = FuturesUnordered::new();
+            self.sending = 0;
+            self.desk.step_down(now);
+            self.desk.lead_at = Some(now);
+            self.led = false;
+        }
+    }
+
+    /// Somebody says that the policy repository has changed: the leader fetches it, another replica tells the leader.
+    fn knock(&mut self) {
+        if self.led {
+            self.desk.knock();
+        } else {
+            self.begin(Action::Tell(Telling::Knock));
+        }
     }
 
     fn begin(&mut self, action: Action) {
@@ -159,11 +175,13 @@ impl Helm {
         self.work.push(act(&self.hands, under, action));
     }
 
-    /// Snapshots that a list of an archive must have: the last Complete one of every policy that goes there.
+    /// Snapshots that a list of an archive must have: the last Complete one of every policy that goes there, and did before.
     fn expected(&self, location: &str) -> Vec<SnapshotId> {
+        let counted = self.desk.locations.get(location).map(|location| &location.status.snapshots);
         let goes_there = |name: &String| {
             let spec = self.desk.force.set.policies.get(name);
             spec.is_some_and(|spec| spec.locations.iter().any(|one| one == location))
+                && counted.is_some_and(|counted| counted.contains_key(name))
         };
         let policies = self.desk.policies.iter().filter(|(name, _)| goes_there(name));
         policies.filter_map(|(_, policy)| policy.status.last_complete.as_ref()?.snapshot.clone()).collect()
@@ -178,6 +196,7 @@ impl Helm {
             }
         }
         let now = self.hands.app.clock.now();
+        self.check_seat(now);
         for action in hear(&mut self.desk, event, &self.identities, now) {
             self.begin(action);
         }
@@ -193,6 +212,9 @@ impl Helm {
             run.stopping = true;
             run.stop.send(true).ok();
         }
+        for stop in self.desk.restores.values_mut().filter_map(|restore| restore.stop.take()) {
+            stop.send(true).ok();
+        }
     }
 
     /// Writes what is still to be written, and leaves the seat.
@@ -201,11 +223,23 @@ impl Helm {
         if !self.desk.leads(now) {
             return;
         }
-        let last: FuturesUnordered<_> = tell(&mut self.desk, now)
-            .into_iter()
-            .map(|telling| act(&self.hands, Under::policy(self.desk.force.clone()), Action::Tell(telling)))
-            .collect();
-        last.for_each(|_| std::future::ready(())).await;
+        let until = after(now, LAST);
+        self.desk.again.clear();
+        loop {
+            let now = self.hands.app.clock.now();
+            for telling in tell(&mut self.desk, now) {
+                self.begin(Action::Tell(telling));
+            }
+            let waits = self.desk.written.values().any(Option::is_none) || !self.desk.showing.is_empty();
+            if !waits || now >= until {
+                break;
+            }
+            let clock = self.hands.app.clock.clone();
+            tokio::select! {
+                Some(event) = self.work.next() => self.take_in(event),
+                () = clock.sleep(Duration::from_secs(1)) => {}
+            }
+        }
         self.hands.leave().await;
         tracing::info!("the lead is left to another replica");
     }

@@ -10,14 +10,13 @@ use serde_json::json;
 use super::claims;
 use super::desk::Desk;
 use super::event::Telling;
-use super::hear::REPOSITORY;
 use super::merge::Origin;
-use super::resource::{Key, Resource};
+use super::resource::{Key, REPOSITORY};
 use crate::domain::custom_resource::{Author, KINDS};
 use crate::domain::document::PolicySet;
 use crate::domain::object::Json;
 use crate::domain::snapshot_view;
-use crate::domain::status::{PlainStatus, PolicyStatus, RepositoryStatus, RestoreStatus, conditions};
+use crate::domain::status::{PlainStatus, PolicyStatus, RepositoryStatus, conditions};
 
 /// Writes that are begun at once, at most.
 const BURST: usize = 32;
@@ -27,9 +26,10 @@ const SHOWN: usize = 20;
 
 /// Everything that is to be written now; marks it as begun.
 pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Telling> {
-    if !desk.served || !desk.is_ready() || now < desk.write_at {
+    if !desk.served || !desk.is_ready() {
         return Vec::new();
     }
+    desk.again.retain(|_, moment| *moment > now);
     let mut actions = statuses(desk, now);
     actions.extend(views(desk));
     actions.extend(snapshots(desk));
@@ -42,6 +42,9 @@ fn statuses(desk: &mut Desk, now: Timestamp) -> Vec<Telling> {
     for (key, wanted) in wanted(desk, now) {
         if actions.len() >= BURST {
             break;
+        }
+        if desk.again.contains_key(&key) {
+            continue;
         }
         let Some(resource) = desk.resource(&key) else { continue };
         let same = match desk.written.get(&key) {
@@ -94,10 +97,10 @@ fn wanted(desk: &mut Desk, now: Timestamp) -> BTreeMap<Key, Json> {
     let plain = force.set.hooks.keys().map(|name| Key::new("HookTemplate", name));
     let plain = plain.chain(force.set.catalogs.keys().map(|name| Key::new("Catalog", name)));
     for key in plain {
-        put(key.clone(), stands(desk.resource(&key), now));
+        put(key.clone(), stands(desk, &key, now));
     }
     for (key, reason) in &desk.wrong {
-        put(key.clone(), stalled(key, desk.resource(key), reason, now));
+        put(key.clone(), stalled(desk, key, reason, now));
     }
     let key = Key::new("PolicyRepository", REPOSITORY);
     if desk.resource(&key).is_some() {
@@ -106,36 +109,41 @@ fn wanted(desk: &mut Desk, now: Timestamp) -> BTreeMap<Key, Json> {
     all
 }
 
-fn before(resource: Option<&Resource>) -> PlainStatus {
-    resource.and_then(|resource| serde_json::from_value(resource.status.clone()).ok()).unwrap_or_default()
+/// What was said last of a document: as it was written, or as it stood there before.
+fn last(desk: &Desk, key: &Key) -> Json {
+    match desk.written.get(key) {
+        Some(Some(written)) => written.clone(),
+        Some(None) | None => desk.resource(key).map(|found| found.status.clone()).unwrap_or_default(),
+    }
 }
 
-fn stands(resource: Option<&Resource>, now: Timestamp) -> Json {
-    let generation = resource.map_or(0, |resource| resource.generation);
-    let conditions = conditions(&before(resource).conditions, &[claims::in_force()], generation, now);
+fn read<T: Default + serde::de::DeserializeOwned>(status: &Json) -> T {
+    serde_json::from_value(status.clone()).unwrap_or_default()
+}
+
+fn stands(desk: &Desk, key: &Key, now: Timestamp) -> Json {
+    let generation = desk.resource(key).map_or(0, |resource| resource.generation);
+    let before: PlainStatus = read(&last(desk, key));
+    let conditions = conditions(&before.conditions, &[claims::in_force()], generation, now);
     json!(PlainStatus { observed_generation: generation, conditions })
 }
 
 /// The status of a document that cannot be in force; what it remembers is kept.
-fn stalled(key: &Key, resource: Option<&Resource>, reason: &str, now: Timestamp) -> Json {
-    let generation = resource.map_or(0, |resource| resource.generation);
-    let conditions = conditions(&before(resource).conditions, &claims::stalled(reason), generation, now);
-    let mut status =
-        resource.map(|resource| resource.status.clone()).filter(Json::is_object).unwrap_or_else(|| json!({}));
-    status["conditions"] = json!(conditions);
-    status["observedGeneration"] = json!(generation);
-    match key.kind {
-        "RestoreRequest" => json!(serde_json::from_value::<RestoreStatus>(status).unwrap_or_default()),
-        _ => status,
+fn stalled(desk: &Desk, key: &Key, reason: &str, now: Timestamp) -> Json {
+    let generation = desk.resource(key).map_or(0, |resource| resource.generation);
+    let mut status = last(desk, key);
+    let before: PlainStatus = read(&status);
+    if !status.is_object() {
+        status = json!({});
     }
+    status["conditions"] = json!(conditions(&before.conditions, &claims::stalled(reason), generation, now));
+    status["observedGeneration"] = json!(generation);
+    status
 }
 
 fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
-    let resource = desk.resource(key);
-    let generation = resource.map_or(0, |resource| resource.generation);
-    let before: RepositoryStatus = resource
-        .and_then(|resource| serde_json::from_value(resource.status.clone()).ok())
-        .unwrap_or_default();
+    let generation = desk.resource(key).map_or(0, |resource| resource.generation);
+    let before: RepositoryStatus = read(&last(desk, key));
     let revision = |repository: &Option<std::sync::Arc<crate::engine::policy::repository::Repository>>| {
         repository.as_ref().and_then(|repository| repository.revision.clone())
     };
@@ -145,7 +153,8 @@ fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
     json!(RepositoryStatus {
         observed_generation: generation,
         conditions: conditions(&before.conditions, &claims::repository(&desk.git), generation, now),
-        revision: revision(&desk.git.good),
+        // What was in force before is remembered until something else is.
+        revision: revision(&desk.git.good).or_else(|| desk.git.remembered.clone()),
         last_attempted_revision: revision(&desk.git.newest),
         problems: desk.git.problems.clone(),
         notes: shadowed.chain(sealed).collect(),
@@ -164,15 +173,15 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
     let mut actions = Vec::new();
     for (key, spec) in &wanted {
         let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == *spec);
-        if !as_wanted && !desk.showing.contains(key) && actions.len() < BURST {
+        if !as_wanted && desk.may_show(key) && actions.len() < BURST {
             actions.push(Telling::Show(key.clone(), spec.clone()));
         }
     }
     let stale =
         desk.resources.iter().flatten().filter(|found| found.is_view && !wanted.contains_key(&found.key));
-    let stale = stale.map(|found| found.key.clone()).filter(|key| !desk.showing.contains(key));
-    // While nothing is in force, nothing is known to be stale.
-    if !desk.settings.git || desk.git.good.is_some() {
+    let stale = stale.map(|found| found.key.clone()).filter(|key| desk.may_show(key));
+    // While the repository has not answered, nothing is known to be stale.
+    if desk.settled {
         actions.extend(stale.take(BURST).map(Telling::Hide));
     }
     for action in &actions {
@@ -213,14 +222,14 @@ fn snapshots(desk: &mut Desk) -> Vec<Telling> {
         }
     }
     let mut actions = Vec::new();
-    let listed = desk.locations.values().all(|location| location.listed);
+    let listed = desk.settled && desk.locations.values().all(|location| location.listed);
     let view = |(locations, record): &(Vec<String>, &crate::domain::snapshot::SnapshotRecord)| {
         let (spec, status) = snapshot_view::view(record, locations.clone());
         json!({"spec": spec, "status": status})
     };
     for (name, found) in &wanted {
         let (key, wanted) = (Key::new("Snapshot", name), view(found));
-        if desk.shown.get(name) != Some(&wanted) && !desk.showing.contains(&key) && actions.len() < BURST {
+        if desk.shown.get(name) != Some(&wanted) && desk.may_show(&key) && actions.len() < BURST {
             actions.push(Telling::Show(key, wanted));
         }
     }
@@ -230,7 +239,7 @@ fn snapshots(desk: &mut Desk) -> Vec<Telling> {
             .keys()
             .filter(|name| !wanted.contains_key(*name))
             .map(|name| Key::new("Snapshot", name));
-        actions.extend(stale.filter(|key| !desk.showing.contains(key)).take(BURST).map(Telling::Hide));
+        actions.extend(stale.filter(|key| desk.may_show(key)).take(BURST).map(Telling::Hide));
     }
     for action in &actions {
         if let Telling::Show(key, _) | Telling::Hide(key) = action {

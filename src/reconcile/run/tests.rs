@@ -426,6 +426,8 @@ async fn what_was_due_during_an_outage_is_made_up_for_once_even_when_all_statuse
     world.policy("minutely", "{schedule: '0 * * * *', locations: [vault]}");
     let board = Arc::new(Board::default());
     during(world.replica("a", &board), async {
+        let known = async || world.condition("BackupPolicy", "minutely", "Ready").await == "True Scheduled";
+        world.until("shown", known).await;
         world.clock.advance(Duration::from_hours(1));
         world.until("a run", async || !world.records("vault").is_empty()).await;
     })
