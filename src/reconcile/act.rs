@@ -320,15 +320,16 @@ impl Hands {
     ) -> Result<Vec<String>, Failure> {
         let (name, spec) = crate::work::choose::archive(&under.force.set, Some(location))?;
         let bucket = archives::bucket(&self.app, name, spec).await?;
-        let report = verify_snapshot(bucket.clone(), record.clone(), None).await;
-        let damaged: Vec<String> =
-            report.findings.iter().map(|found| format!("{}: {}", found.place, found.problem)).collect();
-        if !damaged.is_empty() {
-            // It may have been deleted meanwhile, or the storage does not answer: then nothing is known.
+        let mut report = verify_snapshot(bucket.clone(), record.clone(), None).await;
+        if !report.is_good() {
+            // It may have been deleted meanwhile, or the storage did not answer for a moment.
             layout::record(bucket.as_ref(), &record.cluster.name, &record.id)
                 .await
                 .map_err(|e| Failure::failed(&e))?;
+            report = verify_snapshot(bucket, record.clone(), None).await;
         }
+        let damaged =
+            report.findings.iter().map(|found| format!("{}: {}", found.place, found.problem)).collect();
         Ok(damaged)
     }
 

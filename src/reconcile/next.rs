@@ -313,3 +313,6 @@ fn name_of(desk: &Desk) -> Name {
     });
     made.filter_map(|status| status.finished).max().map_or(Name::Respect, Name::TakeOver)
 }
+
+#[cfg(test)]
+mod tests;

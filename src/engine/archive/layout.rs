@@ -92,6 +92,20 @@ pub fn tagged(file: &str, attempt: Option<&str>) -> String {
     }
 }
 
+/// Whether a file may be what another attempt at the same snapshot has left behind: `objects-0001-kwpa.tar.zst.age`.
+pub fn is_of_an_attempt(file: &str) -> bool {
+    let Some((name, ending)) = file.split_once('.') else { return false };
+    let Some((rest, letters)) = name.rsplit_once('-') else { return false };
+    let tag = letters.len() == 4 && letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    let number =
+        rest.strip_prefix("objects-").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    match ending {
+        "tar.zst.age" => tag && number,
+        "json.zst.age" => tag && ["index", "report"].contains(&rest),
+        _ => false,
+    }
+}
+
 fn snapshots_of(cluster: &str) -> Result<String, Error> {
     let bad = cluster.contains('/') || cluster.len() > 253 || bucket::check_key(cluster).is_err();
     if bad {

@@ -116,7 +116,7 @@ impl Verifying {
         self.report.findings.push(Finding { place: place.into(), problem: problem.into() });
     }
 
-    /// Files that no record names are a finding: they may be somebody's attempt at something.
+    /// Files that no record names are a finding, but for those of another attempt at a scheduled run, which lost.
     async fn listing(&mut self, bucket: &dyn Bucket) {
         let Ok(folder) = layout::folder(&self.record.cluster.name, &self.record.id) else { return };
         let entries = match bucket.list(&folder).await {
@@ -127,8 +127,10 @@ impl Verifying {
             files_of(&self.record).map(|file| file.name.as_str()).chain([RECORD]).collect();
         let name = |key: &str| key.strip_prefix(&format!("{folder}/")).unwrap_or(key).to_owned();
         let names: Vec<String> = entries.iter().map(|entry| name(&entry.key)).collect();
+        let scheduled = layout::is_of_an_attempt(&self.record.index.name);
+        let lost = |name: &String| scheduled && layout::is_of_an_attempt(name);
         let strangers: Vec<String> =
-            names.into_iter().filter(|name| !known.contains(name.as_str())).collect();
+            names.into_iter().filter(|name| !known.contains(name.as_str()) && !lost(name)).collect();
         for stranger in strangers {
             self.find(stranger, "the record does not name this file");
         }

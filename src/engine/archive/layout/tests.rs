@@ -100,3 +100,21 @@ async fn records_that_are_known_are_not_read_again() {
     let less = list_anew(stage.bucket.as_ref(), Some("prod"), &first.records).await.unwrap();
     assert_eq!(less.records, first.records[1..], "what is known but gone is not there");
 }
+
+#[test]
+fn what_another_attempt_left_is_told_by_its_name() {
+    for file in ["objects-0001-kwpa.tar.zst.age", "index-kwpa.json.zst.age", "report-abcd.json.zst.age"] {
+        assert!(is_of_an_attempt(file), "{file}");
+    }
+    assert!(is_of_an_attempt(&part_name(0, Some("kwpa"))) && !is_of_an_attempt(&part_name(0, None)));
+    for file in [
+        INDEX,
+        REPORT,
+        RECORD,
+        "index-kwpa.tar.zst.age",
+        "objects-0001-KWPA.tar.zst.age",
+        "x-kwpa.json.zst.age",
+    ] {
+        assert!(!is_of_an_attempt(file), "{file}");
+    }
+}

@@ -388,5 +388,7 @@ async fn of_two_attempts_at_one_snapshot_one_makes_it() {
     let first = drafts.pop().unwrap().finish(&report).await.unwrap_err();
     assert!(matches!(&first, Error::Taken { key, .. } if key.ends_with(RECORD)), "{first}");
     let found = layout::list(stage.bucket.as_ref(), Some("prod")).await.unwrap();
-    assert_eq!(found.records, [second]);
+    assert_eq!(found.records, std::slice::from_ref(&second));
+    let verified = crate::engine::saved::verify::verify(stage.bucket.clone(), second, None).await;
+    assert_eq!(verified.findings, [], "what the attempt that lost has left is no damage");
 }
