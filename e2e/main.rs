@@ -25,6 +25,7 @@ mod scenarios {
     pub mod chart;
     pub mod chart_cluster;
     pub mod conflicts;
+    pub mod coverage;
     pub mod faults;
     pub mod filters;
     pub mod fixups;
@@ -118,6 +119,7 @@ fn all() -> Vec<Scenario> {
         scenarios::kustomize::all(),
         scenarios::filters::all(),
         scenarios::trouble::all(),
+        scenarios::coverage::all(),
         scenarios::chart::all(),
         scenarios::chart_cluster::all(),
     ]

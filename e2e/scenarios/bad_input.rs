@@ -120,11 +120,11 @@ fn documents(sandbox: &Sandbox) {
     }
     sandbox.write(
         "policy/bad.yaml",
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: []\n",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nhelmCharts: [{name: x}]\n",
     );
     std::fs::rename(sandbox.dir.join("policy/bad.yaml"), sandbox.dir.join("policy/kustomization.yaml"))
         .unwrap();
-    sandbox.backstay(&["validate"]).expect(2).says("kustomization.yaml");
+    sandbox.backstay(&["validate"]).expect(2).says("kustomization.yaml:3:").says("helmCharts");
     std::fs::remove_file(sandbox.dir.join("policy/kustomization.yaml")).unwrap();
 
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
