@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::cover::Cover;
 use super::due::{Memory, Timing};
 use super::lease;
-use super::merge::{InForce, keys};
+use super::merge::{InForce, Origin, documents, keys};
 use super::resource::{Key, Resource};
 use crate::domain::object::Json;
 use crate::domain::snapshot::SnapshotRecord;
@@ -74,6 +74,8 @@ pub struct Desk {
     pub list_at: Option<Timestamp>,
     /// What is in force.
     pub force: Arc<InForce>,
+    /// Documents of Git that are shown as custom resources.
+    pub views: Arc<BTreeMap<Key, Json>>,
     /// Whether it is all there is: the repository has answered since this replica leads, or there is none.
     pub settled: bool,
     /// Why single custom resources are not.
@@ -222,6 +224,7 @@ impl Desk {
             served: false,
             list_at: Some(now),
             force: Arc::new(InForce::default()),
+            views: Arc::default(),
             settled: false,
             wrong: BTreeMap::new(),
             policies: BTreeMap::new(),
@@ -265,6 +268,7 @@ impl Desk {
         let good = self.git.good.take();
         self.git = Source { good, fetch_at: self.settings.git.then_some(now), ..Source::default() };
         self.force = Arc::new(InForce::default());
+        self.views = Arc::default();
         self.settled = false;
     }
 
@@ -321,6 +325,10 @@ impl Desk {
         self.restores
             .retain(|name, restore| known.contains(&Key::new("RestoreRequest", name)) || restore.busy);
         self.cover.soon(now);
+        let mut views = documents(&force.set);
+        let shown = |key: &Key| force.origins.get(key) == Some(&Origin::Git) && !force.sealed.contains(key);
+        views.retain(|key, _| shown(key));
+        self.views = Arc::new(views);
         self.settled = !self.settings.git || self.git.newest.is_some();
         let before = std::mem::replace(&mut self.force, Arc::new(force));
         let force = self.force.clone();

@@ -4,8 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use super::resource::{Key, Resource, of_path};
 use crate::domain::document::PolicySet;
+use crate::domain::object::Json;
 use crate::domain::problem::Problem;
 use crate::engine::policy::load::{Beside, Loaded, load_beside};
 use crate::engine::policy::repository::Repository;
@@ -136,6 +139,17 @@ pub fn keys(set: &PolicySet) -> Vec<Key> {
         of("Catalog", catalogs.keys().collect()),
     ]
     .concat()
+}
+
+/// The spec of every document of a set.
+pub fn documents(set: &PolicySet) -> BTreeMap<Key, Json> {
+    let mut all = BTreeMap::new();
+    all.extend(set.policies.iter().map(|(name, spec)| (Key::new("BackupPolicy", name), json!(spec))));
+    all.extend(set.locations.iter().map(|(name, spec)| (Key::new("BackupLocation", name), json!(spec))));
+    all.extend(set.restores.iter().map(|(name, spec)| (Key::new("RestoreRequest", name), json!(spec))));
+    all.extend(set.hooks.iter().map(|(name, spec)| (Key::new("HookTemplate", name), json!(spec))));
+    all.extend(set.catalogs.iter().map(|(name, spec)| (Key::new("Catalog", name), json!(spec))));
+    all
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ use crate::work::stop::Stop;
 
 /// How long runs may go on once the process is asked to stop; then they are asked to end as well.
 const DRAIN: Duration = Duration::from_mins(1);
+/// How often it is looked whether there is something to tell.
+const TELL: Duration = Duration::from_secs(1);
 /// How long the last statuses may take to be written.
 const LAST: Duration = Duration::from_secs(5);
 /// How long they may take to end.
@@ -60,6 +62,8 @@ struct Helm {
     /// Notices that are being sent.
     sending: usize,
     led: bool,
+    /// When it was last looked whether there is something to tell.
+    told: Timestamp,
 }
 
 /// Works until it is asked to stop; then runs may finish for a minute, and the lead is left to another replica.
@@ -86,6 +90,7 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         notices,
         sending: 0,
         led: false,
+        told: Timestamp::MIN,
     };
     let mut draining: Option<Timestamp> = None;
     loop {
@@ -122,7 +127,9 @@ impl Helm {
         let leads = self.desk.leads(now);
         self.led = leads;
         let mut actions = next(&mut self.desk, now);
-        if leads {
+        // Statuses may be a second late; what they are made of is not looked through after every event.
+        if leads && now >= after(self.told, TELL) {
+            self.told = now;
             actions.extend(tell(&mut self.desk, now).into_iter().map(Action::Tell));
         }
         for action in actions {

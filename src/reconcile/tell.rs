@@ -10,10 +10,8 @@ use serde_json::json;
 use super::claims;
 use super::desk::Desk;
 use super::event::Telling;
-use super::merge::Origin;
 use super::resource::{Key, REPOSITORY};
 use crate::domain::custom_resource::{Author, KINDS};
-use crate::domain::document::PolicySet;
 use crate::domain::object::Json;
 use crate::domain::snapshot_view;
 use crate::domain::status::{PlainStatus, PolicyStatus, RepositoryStatus, conditions};
@@ -164,17 +162,17 @@ fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
 
 /// Documents of Git as custom resources, and the repository itself.
 fn views(desk: &mut Desk) -> Vec<Telling> {
-    let mut wanted: BTreeMap<Key, Json> = documents(&desk.force.set);
-    let force = desk.force.clone();
-    wanted.retain(|key, _| force.origins.get(key) == Some(&Origin::Git) && !force.sealed.contains(key));
-    if let Some(spec) = &desk.repository_view {
-        wanted.insert(Key::new("PolicyRepository", REPOSITORY), spec.clone());
-    }
+    let mut wanted: BTreeMap<&Key, &Json> = BTreeMap::new();
+    let views = desk.views.clone();
+    wanted.extend(views.iter());
+    let key = Key::new("PolicyRepository", REPOSITORY);
+    let repository = desk.repository_view.clone();
+    wanted.extend(repository.as_ref().map(|spec| (&key, spec)));
     let mut actions = Vec::new();
     for (key, spec) in &wanted {
-        let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == *spec);
+        let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == **spec);
         if !as_wanted && desk.may_show(key) && actions.len() < BURST {
-            actions.push(Telling::Show(key.clone(), spec.clone()));
+            actions.push(Telling::Show((*key).clone(), (*spec).clone()));
         }
     }
     let stale =
@@ -190,17 +188,6 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
         }
     }
     actions
-}
-
-/// The spec of every document of a set.
-fn documents(set: &PolicySet) -> BTreeMap<Key, Json> {
-    let mut all = BTreeMap::new();
-    all.extend(set.policies.iter().map(|(name, spec)| (Key::new("BackupPolicy", name), json!(spec))));
-    all.extend(set.locations.iter().map(|(name, spec)| (Key::new("BackupLocation", name), json!(spec))));
-    all.extend(set.restores.iter().map(|(name, spec)| (Key::new("RestoreRequest", name), json!(spec))));
-    all.extend(set.hooks.iter().map(|(name, spec)| (Key::new("HookTemplate", name), json!(spec))));
-    all.extend(set.catalogs.iter().map(|(name, spec)| (Key::new("Catalog", name), json!(spec))));
-    all
 }
 
 /// The newest snapshots of every policy as custom resources.
