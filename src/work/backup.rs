@@ -162,7 +162,9 @@ pub async fn order(
         let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Failure::usage(format!("policy {name} is wrong: {list}"))
     };
-    let digest = part::sha256(&serde_json::to_vec(spec).map_err(|e| Failure::failed(&e))?);
+    // Of the policy as it stands, also where a run has only some of its locations left.
+    let whole = set.policies.get(name).unwrap_or(spec);
+    let digest = part::sha256(&serde_json::to_vec(whole).map_err(|e| Failure::failed(&e))?);
     let policy = PolicyRef { name: name.to_owned(), digest, revision: set.revision.clone() };
     Ok(BackupOrder {
         policy,

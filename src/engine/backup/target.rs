@@ -175,8 +175,8 @@ async fn archive(to: store::Destination, run: &Run) -> Result<State, String> {
 async fn mirror(to: update::Destination, run: &Run) -> Result<State, String> {
     let draft = update::begin(to, &run.cluster.name, &run.policy.name, run.started).await;
     let draft = draft.map_err(|e| chain(&e))?;
-    let owner = draft.owner();
-    if owner.is_empty() || owner == run.cluster.uid || run.name != Name::Respect {
+    let (owner, since) = draft.owner();
+    if owner.is_empty() || owner == run.cluster.uid || run.name.takes(since) {
         return Ok(State::Mirror(Box::new(draft)));
     }
     Err(format!(

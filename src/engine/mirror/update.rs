@@ -135,9 +135,10 @@ pub async fn begin(
 }
 
 impl MirrorDraft {
-    /// Uid of the cluster that wrote the folder last; empty where none did.
-    pub fn owner(&self) -> &str {
-        &self.tip.state.cluster_uid
+    /// Uid of the cluster that wrote the folder last, and when; empty where none did.
+    pub fn owner(&self) -> (&str, Timestamp) {
+        let last = self.tip.state.policies.values().map(|written| written.last.finished).max();
+        (&self.tip.state.cluster_uid, last.unwrap_or(Timestamp::MIN))
     }
 
     /// Stores the objects of a batch that are new or different.
