@@ -376,6 +376,7 @@ pub mod reconcile {
     pub mod deliver; // tells them
     pub mod cover; // when it is looked for what no policy covers
     pub mod desk; // what a replica knows
+    pub mod enforce; // puts policy in force
     pub mod next; // what is to be done now
     pub mod ended; // how runs and restores ended
     pub mod learn; // takes in policy

@@ -86,6 +86,14 @@ pub fn conditions(before: &[Condition], claims: &[Claim], generation: i64, now: 
     after
 }
 
+/// A text of so many letters at most.
+pub fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// A moment in whole seconds, as the API server's times are.
 pub fn whole(moment: Timestamp) -> Timestamp {
     Timestamp::from_second(moment.as_second()).or_else(|_| moment.round(Unit::Second)).unwrap_or(moment)

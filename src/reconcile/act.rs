@@ -79,7 +79,7 @@ pub fn act(hands: &Hands, under: Under, action: Action) -> LocalBoxFuture<'stati
                 Event::Led(asked, hands.lead().await)
             }
             Action::Fetch(None) => Event::Fetched(hands.fetch(None).await),
-            Action::Fetch(Some(revision)) => Event::Remembered(hands.fetch(Some(&revision)).await.ok()),
+            Action::Fetch(Some(revision)) => Event::Remembered(hands.fetch(Some(&revision)).await),
             Action::List(views) => {
                 let list = async |reach: Reach<'_>, home: &str| resources::list(&reach, home, views).await;
                 Event::Listed(hands.at_home(list).await)

@@ -9,8 +9,11 @@ use super::event::{Action, News, Ran, Restored, Tone};
 use super::resource::Key;
 use crate::domain::report::{BackupReport, KindResult, Outcome};
 use crate::domain::snapshot::SnapshotRecord;
-use crate::domain::status::{LastRun, whole};
+use crate::domain::status::{LastRun, short, whole};
 use crate::engine::retry::after;
+
+/// Letters of a message in a status.
+const MESSAGE: usize = 1_000;
 
 /// A run has ended.
 pub fn ran(
@@ -109,7 +112,7 @@ fn of_report(report: &BackupReport) -> LastRun {
         outcome: report.outcome,
         objects: report.objects,
         bytes: report.locations.iter().map(|location| location.bytes).sum(),
-        message: short(&missing.join("; ")),
+        message: short(&missing.join("; "), MESSAGE),
     }
 }
 
@@ -125,15 +128,6 @@ pub fn last_run(record: &SnapshotRecord) -> LastRun {
         objects: record.objects,
         bytes: files.map(|file| file.bytes).sum(),
         message: String::new(),
-    }
-}
-
-/// A message that fits into a status.
-fn short(text: &str) -> String {
-    const MOST: usize = 1_000;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

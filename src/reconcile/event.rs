@@ -178,8 +178,8 @@ pub enum Event {
     Led(Timestamp, Result<Seat, String>),
     /// The policy repository.
     Fetched(Result<Repository, String>),
-    /// A revision that was in force before, if it can be had.
-    Remembered(Option<Repository>),
+    /// A revision that was in force before.
+    Remembered(Result<Repository, String>),
     /// The custom resources.
     Listed(Result<Listing, String>),
     /// The newest snapshots of a policy: the newest one, and the newest Complete one.

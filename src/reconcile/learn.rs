@@ -56,10 +56,19 @@ pub fn fetched(
 }
 
 /// The revision that was in force before this process led. It counts only if it can be in force now.
-pub fn remembered(desk: &mut Desk, repository: Option<Repository>, identities: &Identities, now: Timestamp) {
-    let Some(repository) = repository else {
-        desk.git.recall_at = Some(after(now, AGAIN));
-        return;
+pub fn remembered(
+    desk: &mut Desk,
+    fetched: Result<Repository, String>,
+    identities: &Identities,
+    now: Timestamp,
+) {
+    let repository = match fetched {
+        Ok(repository) => repository,
+        Err(reason) => {
+            tracing::warn!("cannot fetch the revision that was in force: {reason}");
+            desk.git.recall_at = Some(after(now, AGAIN));
+            return;
+        }
     };
     if desk.git.good.is_some() {
         return;

@@ -296,7 +296,7 @@ fn begin(policy: &mut Policy, start: &Start, replica: &str, now: Timestamp) -> S
         policy.status.next_run = policy.timing.as_ref().and_then(|timing| timing.next(now));
     }
     policy.status.running = Some(Running { due: start.due, started: whole(now), by: replica.to_owned() });
-    policy.run = Some(Run { due: start.due, request: start.request.clone(), stop: asks, stopping: false });
+    policy.run = Some(Run { request: start.request.clone(), stop: asks, stopping: false });
     stop
 }
 

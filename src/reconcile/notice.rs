@@ -11,7 +11,7 @@ use serde_json::json;
 use super::event::{News, Notice, Tone};
 use crate::domain::object::Json;
 use crate::domain::receiver::{Form, NORMAL, Receiver, WARNING};
-use crate::domain::status::whole;
+use crate::domain::status::{short, whole};
 use crate::engine::retry::after;
 use crate::ports::http::Post;
 
@@ -141,13 +141,6 @@ fn severity(tone: Tone) -> &'static str {
     }
 }
 
-fn short(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// Source: docs.slack.dev, "Sending messages using incoming webhooks" and "Formatting message text".
 fn slack(cluster: &str, news: &News) -> Json {
     let plain = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -156,12 +149,12 @@ fn slack(cluster: &str, news: &News) -> Json {
         Tone::Normal => ":white_check_mark:",
     };
     let title = format!("{mark} *{}* {} in cluster {}", news.reason, news.about, plain(cluster));
-    let message = plain(&short(&news.message));
+    let message = plain(&short(&news.message, MESSAGE));
     json!({
         "text": format!("{title}: {message}"),
         "blocks": [
             {"type": "section", "text": {"type": "mrkdwn", "text": title}},
-            {"type": "section", "text": {"type": "plain_text", "text": short(&news.message), "emoji": false}},
+            {"type": "section", "text": {"type": "plain_text", "text": short(&news.message, MESSAGE), "emoji": false}},
         ],
     })
 }
@@ -174,7 +167,7 @@ fn webhook(cluster: &str, news: &News, now: Timestamp) -> Json {
         "name": news.about.name,
         "reason": news.reason,
         "severity": severity(news.tone),
-        "message": short(&news.message),
+        "message": short(&news.message, MESSAGE),
         "time": whole(now),
     })
 }
@@ -184,7 +177,7 @@ fn begins(cluster: &str, news: &News, now: Timestamp) -> Json {
     let lasts = if is_ended(news.reason) { UNTIL_ENDED } else { SHORT };
     json!({
         "labels": labels(cluster, news, news.reason, severity(news.tone)),
-        "annotations": {"summary": format!("{} {}", news.about, news.reason), "description": short(&news.message)},
+        "annotations": {"summary": format!("{} {}", news.about, news.reason), "description": short(&news.message, MESSAGE)},
         "startsAt": whole(now),
         "endsAt": whole(after(now, lasts)),
     })
@@ -193,7 +186,7 @@ fn begins(cluster: &str, news: &News, now: Timestamp) -> Json {
 fn ends(cluster: &str, news: &News, bad: &str, now: Timestamp) -> Json {
     json!({
         "labels": labels(cluster, news, bad, severity(Tone::Warning)),
-        "annotations": {"summary": format!("{} {}", news.about, news.reason), "description": short(&news.message)},
+        "annotations": {"summary": format!("{} {}", news.about, news.reason), "description": short(&news.message, MESSAGE)},
         "endsAt": whole(now),
     })
 }

@@ -162,22 +162,18 @@ impl Helm {
 
     fn begin(&mut self, action: Action) {
         let mut under = Under::policy(self.desk.force.clone());
-        match &action {
-            Action::Prune(location) => {
-                under.expected = self.expected(location);
-                let known = self.desk.locations.get(location);
-                under.known = known.map(|location| location.records.clone()).unwrap_or_default();
+        if let Action::Prune(location) = &action {
+            under.expected = self.expected(location);
+            let known = self.desk.locations.get(location);
+            under.known = known.map(|location| location.records.clone()).unwrap_or_default();
+        }
+        if let Action::Tell(Telling::Announce(news)) = &action {
+            for notice in self.notices.of(news, self.hands.app.clock.now()) {
+                let notify = Action::Tell(Telling::Notify(notice));
+                self.work.push(act(&self.hands, under.clone(), notify));
+                self.sending += 1;
             }
-            Action::Tell(Telling::Announce(news)) => {
-                for notice in self.notices.of(news, self.hands.app.clock.now()) {
-                    let notify = Action::Tell(Telling::Notify(notice));
-                    self.work.push(act(&self.hands, under.clone(), notify));
-                    self.sending += 1;
-                }
-                under.uid =
-                    self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
-            }
-            _ => {}
+            under.uid = self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
         }
         self.work.push(act(&self.hands, under, action));
     }
@@ -253,4 +249,6 @@ impl Helm {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
+#[cfg(test)]
+mod world;

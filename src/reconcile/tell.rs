@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::claims;
-use super::desk::Desk;
+use super::desk::{Desk, Recall};
 use super::event::Telling;
 use super::resource::{Key, REPOSITORY};
 use crate::domain::custom_resource::{Author, KINDS};
 use crate::domain::object::Json;
 use crate::domain::snapshot_view;
-use crate::domain::status::{PlainStatus, PolicyStatus, RepositoryStatus, conditions};
+use crate::domain::status::{PlainStatus, RepositoryStatus, conditions};
 
 /// Writes that are begun at once, at most.
 const BURST: usize = 32;
@@ -70,10 +70,8 @@ fn wanted(desk: &mut Desk, now: Timestamp) -> BTreeMap<Key, Json> {
         policy.status.conditions = conditions(&policy.status.conditions, &claims, generation, now);
         policy.status.observed_generation = generation;
         // A policy without a memory yet must not look like one that never ran.
-        let ready = policy.recall == super::desk::Recall::Done;
-        let shown = if ready { policy.status.clone() } else { PolicyStatus::default() };
-        if ready {
-            put(Key::new("BackupPolicy", name), json!(shown));
+        if policy.recall == Recall::Done {
+            put(Key::new("BackupPolicy", name), json!(policy.status));
         }
     }
     for (name, spec) in &force.set.locations {
