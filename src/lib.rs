@@ -375,6 +375,7 @@ pub mod reconcile {
     pub mod notice; // who is told of it, in which words
     pub mod deliver; // tells them
     pub mod cover; // when it is looked for what no policy covers
+    pub mod snapshot_views; // which snapshots are shown
     pub mod desk; // what a replica knows
     pub mod enforce; // puts policy in force
     pub mod next; // what is to be done now

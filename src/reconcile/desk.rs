@@ -14,6 +14,7 @@ use super::due::{Memory, Timing};
 use super::lease;
 use super::merge::InForce;
 use super::resource::{Key, Resource};
+use super::snapshot_views::SnapshotViews;
 use crate::domain::object::Json;
 use crate::domain::snapshot::SnapshotRecord;
 use crate::domain::status::{LocationStatus, PolicyStatus, RestoreStatus};
@@ -94,6 +95,8 @@ pub struct Desk {
     pub showing: BTreeSet<Key>,
     /// Views of snapshots, as they stand in the cluster.
     pub shown: BTreeMap<String, Json>,
+    /// Snapshots as they should be shown.
+    pub snapshot_views: SnapshotViews,
     /// What is shown of the policy repository.
     pub repository_view: Option<Json>,
     /// What could not be written, and when it is tried again.
@@ -232,6 +235,7 @@ impl Desk {
             written: BTreeMap::new(),
             showing: BTreeSet::new(),
             shown: BTreeMap::new(),
+            snapshot_views: SnapshotViews::default(),
             repository_view: None,
             again: BTreeMap::new(),
         }
@@ -261,6 +265,7 @@ impl Desk {
         self.written.clear();
         self.showing.clear();
         self.shown.clear();
+        self.snapshot_views = SnapshotViews::default();
         self.again.clear();
         // What this replica knew of Git may be old: it is nothing but the last resort now.
         let good = self.git.good.take();

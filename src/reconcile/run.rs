@@ -127,15 +127,17 @@ impl Helm {
         let leads = self.desk.leads(now);
         self.led = leads;
         let mut actions = next(&mut self.desk, now);
-        // Statuses may be a second late; what they are made of is not looked through after every event.
-        if leads && now >= after(self.told, TELL) {
+        // Statuses and pages may be a second late; what they are made of is not looked through after every event.
+        if now >= after(self.told, TELL) || now < self.told {
             self.told = now;
-            actions.extend(tell(&mut self.desk, now).into_iter().map(Action::Tell));
+            if leads {
+                actions.extend(tell(&mut self.desk, now).into_iter().map(Action::Tell));
+            }
+            self.board.post(&self.desk, now);
         }
         for action in actions {
             self.begin(action);
         }
-        self.board.post(&self.desk, now);
         pause(&self.desk, now)
     }
 

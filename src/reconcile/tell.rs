@@ -13,14 +13,10 @@ use super::event::Telling;
 use super::resource::{Key, REPOSITORY};
 use crate::domain::custom_resource::{Author, KINDS};
 use crate::domain::object::Json;
-use crate::domain::snapshot_view;
 use crate::domain::status::{PlainStatus, RepositoryStatus, conditions};
 
 /// Writes that are begun at once, at most.
 const BURST: usize = 32;
-
-/// Snapshots of one policy that are shown, the newest ones.
-const SHOWN: usize = 20;
 
 /// Everything that is to be written now; marks it as begun.
 pub fn tell(desk: &mut Desk, now: Timestamp) -> Vec<Telling> {
@@ -190,32 +186,14 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
 
 /// The newest snapshots of every policy as custom resources.
 fn snapshots(desk: &mut Desk) -> Vec<Telling> {
-    let mut wanted: BTreeMap<String, (Vec<String>, &crate::domain::snapshot::SnapshotRecord)> =
-        BTreeMap::new();
-    for (location, known) in &desk.locations {
-        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
-        for record in known.records.iter().rev() {
-            let count = counted.entry(&record.policy.name).or_default();
-            *count += 1;
-            if *count <= SHOWN {
-                wanted
-                    .entry(record.id.to_string())
-                    .or_insert_with(|| (Vec::new(), record))
-                    .0
-                    .push(location.clone());
-            }
-        }
-    }
-    let mut actions = Vec::new();
+    let listed = desk.locations.iter().map(|(name, location)| (name.clone(), location.records.clone()));
+    let wanted = desk.snapshot_views.of(listed.collect());
     let listed = desk.settled && desk.locations.values().all(|location| location.listed);
-    let view = |(locations, record): &(Vec<String>, &crate::domain::snapshot::SnapshotRecord)| {
-        let (spec, status) = snapshot_view::view(record, locations.clone());
-        json!({"spec": spec, "status": status})
-    };
-    for (name, found) in &wanted {
-        let (key, wanted) = (Key::new("Snapshot", name), view(found));
-        if desk.shown.get(name) != Some(&wanted) && desk.may_show(&key) && actions.len() < BURST {
-            actions.push(Telling::Show(key, wanted));
+    let mut actions = Vec::new();
+    for (name, wanted) in wanted.iter() {
+        let key = Key::new("Snapshot", name);
+        if desk.shown.get(name) != Some(wanted) && desk.may_show(&key) && actions.len() < BURST {
+            actions.push(Telling::Show(key, wanted.clone()));
         }
     }
     if listed {

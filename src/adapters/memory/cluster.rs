@@ -91,6 +91,11 @@ impl Cluster {
         self.lock().calls.clone()
     }
 
+    /// Forgets which calls there were.
+    pub fn forget_calls(&self) {
+        self.lock().calls.clear();
+    }
+
     /// Everything that is stored, by kind, namespace and name.
     pub fn objects(&self) -> Vec<Manifest> {
         let shared = self.lock();

@@ -2,6 +2,7 @@
 //!
 //! In: objects and patches · Out: stored objects, or why not · Touches: nothing
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,6 +29,10 @@ pub struct State {
     pub store: Store,
     /// What it serves, built-in kinds first.
     pub kinds: Vec<Arc<Kind>>,
+    /// The built-in ones.
+    pub builtin: Vec<Arc<Kind>>,
+    /// Those of definitions, each with the definition that it was made of.
+    pub custom: BTreeMap<Slot, (Arc<Json>, Arc<Kind>)>,
     /// What it thinks the time is.
     pub now: Timestamp,
 }
@@ -46,8 +51,9 @@ pub struct By<'a> {
 impl State {
     /// A cluster with nothing in it, not even namespaces.
     pub fn new(now: Timestamp) -> Self {
-        let kinds = kinds::builtin().into_iter().map(Arc::new).collect();
-        Self { store: Store::default(), kinds, now }
+        let builtin: Vec<_> = kinds::builtin().into_iter().map(Arc::new).collect();
+        let (kinds, custom) = (builtin.clone(), BTreeMap::new());
+        Self { store: Store::default(), kinds, builtin, custom, now }
     }
 
     /// The present time as objects hold it.

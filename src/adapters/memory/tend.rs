@@ -31,33 +31,47 @@ pub fn settle(state: &mut State) {
     }
 }
 
+/// Kinds of definitions; one that is as it was when its kind was made is not read again.
 fn definitions(state: &mut State) {
-    let mut served: Vec<Arc<Kind>> = kinds::builtin().into_iter().map(Arc::new).collect();
+    let mut served = state.builtin.clone();
+    let before = std::mem::take(&mut state.custom);
     for (slot, definition) in snapshot(state, DEFINITIONS) {
-        let Some(kind) = kinds::custom(&definition) else { continue };
-        if deleting(&definition) {
-            for (object, _) in snapshot(state, &kind.storage) {
-                let _ = state.delete(&object, Propagation::Background);
-            }
-            if state.store.of(&kind.storage).next().is_none() {
-                release(state, &slot, CUSTOM_CLEANUP);
-            }
+        let same = before.get(&slot).filter(|(seen, _)| Arc::ptr_eq(seen, &definition));
+        let kind = same.map(|(_, kind)| kind.clone()).or_else(|| define(state, &slot, &definition));
+        let Some(kind) = kind else { continue };
+        // Read again where its status was just written: the next round compares what is stored then.
+        if !deleting(&definition) {
+            state.custom.insert(slot, (definition, kind.clone()));
         }
-        let established = is_due(state, &definition);
-        let condition = |name: &str, reason: &str| json!({"type": name, "status": "True", "reason": reason});
-        let mut conditions = vec![condition("NamesAccepted", "NoConflicts")];
-        if established {
-            conditions.push(condition("Established", "InitialNamesAccepted"));
-            served.push(Arc::new(kind));
-        }
-        let names = definition["spec"]["names"].clone();
-        let stored = definition["spec"]["versions"].as_array().into_iter().flatten();
-        let stored: Vec<Json> =
-            stored.filter(|v| v["storage"] == true).filter_map(|v| v.get("name").cloned()).collect();
-        let status = json!({"conditions": conditions, "acceptedNames": names, "storedVersions": stored});
-        set_status(state, &slot, status);
+        served.push(kind);
     }
     state.kinds = served;
+}
+
+/// The kind of a definition once it is served; writes its status.
+fn define(state: &mut State, slot: &Slot, definition: &Json) -> Option<Arc<Kind>> {
+    let kind = kinds::custom(definition)?;
+    if deleting(definition) {
+        for (object, _) in snapshot(state, &kind.storage) {
+            let _ = state.delete(&object, Propagation::Background);
+        }
+        if state.store.of(&kind.storage).next().is_none() {
+            release(state, slot, CUSTOM_CLEANUP);
+        }
+    }
+    let established = is_due(state, definition);
+    let condition = |name: &str, reason: &str| json!({"type": name, "status": "True", "reason": reason});
+    let mut conditions = vec![condition("NamesAccepted", "NoConflicts")];
+    if established {
+        conditions.push(condition("Established", "InitialNamesAccepted"));
+    }
+    let names = definition["spec"]["names"].clone();
+    let stored = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let stored: Vec<Json> =
+        stored.filter(|v| v["storage"] == true).filter_map(|v| v.get("name").cloned()).collect();
+    let status = json!({"conditions": conditions, "acceptedNames": names, "storedVersions": stored});
+    set_status(state, slot, status);
+    established.then(|| Arc::new(kind))
 }
 
 fn namespaces(state: &mut State) {
