@@ -18,6 +18,7 @@ mod support {
     pub mod program;
     pub mod sandbox;
     pub mod release;
+    pub mod flux;
 }
 mod scenarios {
     pub mod backup;
@@ -29,6 +30,7 @@ mod scenarios {
     pub mod faults;
     pub mod filters;
     pub mod fixups;
+    pub mod flux;
     pub mod formats;
     pub mod journal;
     pub mod kustomize;
@@ -104,6 +106,7 @@ fn all() -> Vec<Scenario> {
         scenarios::versions::all(),
         scenarios::modifiers::all(),
         scenarios::reconciler::all(),
+        scenarios::flux::all(),
         scenarios::references::all(),
         scenarios::whole::all(),
         scenarios::conflicts::all(),

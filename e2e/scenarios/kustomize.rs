@@ -45,7 +45,7 @@ fn overlays(folder: &Path) -> Vec<PathBuf> {
 
 fn as_the_real_program(sandbox: &Sandbox) {
     let mut compared = 0;
-    for top in ["policies", "examples/fleet"].map(Path::new) {
+    for top in ["policies", "examples/fleet", "examples/flux"].map(Path::new) {
         let top = fs::canonicalize(top).unwrap();
         for overlay in overlays(&top) {
             let inside = overlay.strip_prefix(&top).unwrap().display().to_string();
@@ -56,7 +56,7 @@ fn as_the_real_program(sandbox: &Sandbox) {
             compared += 1;
         }
     }
-    assert!(compared >= 7, "only {compared} overlays were found");
+    assert!(compared >= 9, "only {compared} overlays were found");
     let mut tests = Command::new("cargo");
     let name = "kustomize::build::tests::the_expected_outputs_are_those_of_the_real_program";
     tests.args(["test", "--locked", "--quiet", "--lib", "--", "--ignored", name]);

@@ -20,6 +20,8 @@ pub enum Need {
     Azure,
     /// Git over HTTP and SSH.
     Git,
+    /// The controllers of Flux.
+    Flux,
     /// The program `sops`.
     Sops,
     /// The program `kustomize`.
@@ -60,6 +62,7 @@ impl Parts {
                 Need::S3 => ("BACKSTAY_E2E_S3_ENDPOINT", None),
                 Need::Azure => ("BACKSTAY_E2E_AZURE_URL", None),
                 Need::Git => ("BACKSTAY_E2E_GIT_HTTP_URL", None),
+                Need::Flux => ("BACKSTAY_E2E_FLUX", None),
                 Need::Sops => ("BACKSTAY_E2E_BIN", Some("sops")),
                 Need::Kustomize => ("BACKSTAY_E2E_BIN", Some("kustomize")),
                 Need::Age => ("BACKSTAY_E2E_BIN", Some("age")),

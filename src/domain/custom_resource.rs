@@ -10,7 +10,7 @@ use super::object::{Json, JsonMap, Placed, Resource};
 use super::repository_view::RepositorySpec;
 use super::schema::{definitions, name_of, schema_of_type};
 use super::snapshot_view::{SnapshotSpec, SnapshotStatus};
-use super::status::{LocationStatus, PlainStatus, PolicyStatus, RepositoryStatus, RestoreStatus};
+use super::status::{LocationStatus, PlainStatus, PolicyStatus, RepositoryStatus, RestoreStatus, UNSEEN};
 
 /// One kind that Backstay has in a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -245,7 +245,16 @@ impl Kind {
         })
     }
 
+    /// A document of people says from its first moment that nobody has looked at it: to kstatus, no status at all means ready.
     fn status(&self) -> Json {
+        let mut status = self.written_status();
+        if self.written_by == Author::People {
+            status["default"] = json!({"observedGeneration": UNSEEN});
+        }
+        status
+    }
+
+    fn written_status(&self) -> Json {
         match self.kind {
             "BackupPolicy" => of_type::<PolicyStatus>(),
             "BackupLocation" => of_type::<LocationStatus>(),

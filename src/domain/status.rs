@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::identity::SnapshotId;
 use super::report::Outcome;
 
+/// What `observedGeneration` says of a document before anybody has looked at it: no generation is that old.
+pub const UNSEEN: i64 = -1;
+
 /// One condition, as Kubernetes has them. `Ready`, `Reconciling` and `Stalled` mean what kstatus says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::domain::custom_resource::Kind;
 use crate::domain::document::API_VERSION;
 use crate::domain::object::{Json, Manifest};
+use crate::domain::status::UNSEEN;
 use crate::engine::policy::origin::FileContent;
 use crate::engine::policy::repository::{Role, SourceFile};
 
@@ -77,7 +78,7 @@ impl Resource {
             is_view: object.label(SOURCE).is_some(),
             requested: object.annotation(REQUESTED).map(str::to_owned),
             spec: object.at("/spec").cloned().unwrap_or(Json::Null),
-            status: object.at("/status").cloned().unwrap_or(Json::Null),
+            status: object.at("/status").filter(|status| written(status)).cloned().unwrap_or(Json::Null),
         })
     }
 
@@ -94,6 +95,11 @@ impl Resource {
     }
 }
 
+/// Whether somebody has written the status; if not, it says what the definition lets it say.
+fn written(status: &Json) -> bool {
+    *status != json!({"observedGeneration": UNSEEN})
+}
+
 /// What a custom resource is called where a file is named.
 pub fn path(key: &Key) -> String {
     format!("custom resource {key}")
@@ -108,6 +114,19 @@ pub fn of_path(path: &str) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_that_nobody_has_written_is_none() {
+        let status = |status: Json| {
+            let object = json!({
+                "apiVersion": API_VERSION, "kind": "BackupPolicy", "metadata": {"name": "nightly", "generation": 1},
+                "spec": {"locations": ["a"]}, "status": status,
+            });
+            Resource::read(&Manifest::parse(object).unwrap()).unwrap().status
+        };
+        assert_eq!(status(json!({"observedGeneration": -1})), Json::Null);
+        assert_eq!(status(json!({"observedGeneration": 1})), json!({"observedGeneration": 1}));
+    }
 
     #[test]
     fn a_resource_is_read_and_named() {

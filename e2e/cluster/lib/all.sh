@@ -5,7 +5,7 @@
 
 # shellcheck source=base.sh
 source "$CLUSTER/lib/base.sh"
-for room in slot process pki nest control image databases node gate policies clean s3 git azure environment packages programs parts; do
+for room in slot process pki nest control image databases node gate policies clean s3 git azure flux environment packages programs parts; do
   # shellcheck source=/dev/null
   source "$CLUSTER/lib/$room.sh"
 done

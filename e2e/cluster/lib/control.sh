@@ -35,7 +35,7 @@ api_up() {
 
 api_down() {
   # shellcheck disable=SC2046 # a list of plain words
-  stop $(api_processes)
+  stop $(flux_processes) $(api_processes)
 }
 
 # second_up: another API server with its own authority, keys and part of etcd. It has controllers, but no node.

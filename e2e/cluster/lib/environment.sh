@@ -23,6 +23,7 @@ environment() {
     echo "BACKSTAY_E2E_API_PORT=$(port api)"
     echo "BACKSTAY_E2E_VOLUMES=$DIR/work/volumes"
   fi
+  if [[ -z $(flux_missing) ]]; then echo "BACKSTAY_E2E_FLUX=$FLUX_VERSION"; fi
   if s3_alive; then s3_environment; fi
   if git_alive; then git_environment; fi
   if azure_alive; then
@@ -70,4 +71,6 @@ programs_linked() {
   for program in kubectl sops kustomize helm kube-score; do
     [[ -x $DIR/bin/$program ]] || skip "$program" "not installed (e2e/cluster/install)"
   done
+  program=$(flux_missing)
+  [[ -z $program ]] || skip flux "${program//$'\n'/; }"
 }

@@ -10,6 +10,7 @@ declare -A PORT_OFFSET=(
   [second-api]=10 [second-controllers]=11
   [s3]=20 [s3-tls]=21 [ceph-mon]=22 [ceph-mon-old]=23 [ceph-osd-first]=30 [ceph-osd-last]=49
   [git]=60 [git-tls]=61 [ssh]=62 [azure]=70
+  [flux-files]=80 [flux-source-metrics]=81 [flux-source-health]=82 [flux-kustomize-metrics]=83 [flux-kustomize-health]=84
 )
 
 # port NAME: prints the port of this cluster's slot.

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::*;
-use crate::domain::object::Manifest;
+use crate::domain::object::{Json, Manifest};
 use crate::engine::policy::origin::{FileContent, MAX_FILE};
 use crate::engine::policy::repository;
 use crate::engine::policy::repository::{Role, SourceFile};
@@ -227,7 +227,7 @@ fn every_example_is_a_policy_repository_without_mistakes() {
 fn every_overlay_of_ours_is_a_policy_repository_without_mistakes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut lines = Vec::new();
-    for top in ["policies", "examples/fleet"] {
+    for top in ["policies", "examples/fleet", "examples/flux"] {
         for under in overlays(&root.join(top), "") {
             let files = repository::folder(&root.join(top), &under).unwrap();
             let loaded = load(&files, &Identities::default());
@@ -254,7 +254,21 @@ fn every_overlay_of_ours_is_a_policy_repository_without_mistakes() {
     examples/fleet/clusters/dev: everything Some("0 2 * * *") s3://example-backups-dev/clusters 0
     examples/fleet/clusters/prod: everything Some("@hourly") s3://example-backups-prod/clusters 2
     examples/fleet/clusters/staging: everything Some("0 2 * * *") s3://example-backups-staging/clusters 2
+    examples/flux/base: everything Some("0 2 * * *") s3://example-backups/clusters 0
+    examples/flux/base: shops Some("@hourly") s3://example-backups/clusters 0
+    examples/flux/clusters/prod: everything Some("30 3 * * *") s3://example-backups/clusters 0
+    examples/flux/clusters/prod: shops Some("@hourly") s3://example-backups/clusters 0
     "#);
+}
+
+#[test]
+fn the_example_for_flux_applies_one_of_its_own_overlays() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flux");
+    let text = fs::read_to_string(top.join("flux.yaml")).unwrap();
+    let documents: Vec<Json> = serde_saphyr::from_multiple(&text).unwrap();
+    let path = documents.iter().find_map(|one| one["spec"]["path"].as_str()).unwrap();
+    let overlays = overlays(&top, "");
+    assert!(overlays.contains(&path.trim_start_matches("./").to_owned()), "{path} is none of {overlays:?}");
 }
 
 const LOCATION: &str = "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: archive}\nspec:\n  archive: {url: file:///x}\n  recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n";
