@@ -95,3 +95,6 @@ fn unprunable(error: &surplus::Error) -> Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::*;
-use crate::domain::object::{Json, Manifest};
+use crate::domain::object::Manifest;
 use crate::engine::policy::origin::{FileContent, MAX_FILE};
 use crate::engine::policy::repository;
 use crate::engine::policy::repository::{Role, SourceFile};
@@ -172,105 +172,6 @@ fn the_order_of_files_changes_nothing() {
     assert_eq!(manifest.name(), "call");
 }
 
-/// An example with its placeholders filled in; the documents of the demo name locations that `init` writes.
-fn example(name: &str) -> Repository {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let mut files = repository::folder(&top.join(name), "").unwrap();
-    if name == "demo" {
-        files.files.extend(repository::folder(&top.join("init"), "").unwrap().files);
-    }
-    for file in &mut files.files {
-        let FileContent::Bytes(bytes) = &mut file.content else { panic!("{} is too long", file.path) };
-        let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
-        let text = String::from_utf8(bytes.clone()).unwrap().replace("${RECIPIENT}", recipient);
-        *bytes =
-            text.replace("${ARCHIVE}", "/tmp/archive").replace("${MIRROR}", "/tmp/mirror.git").into_bytes();
-    }
-    files
-}
-
-/// Folders with a kustomization that is no component, seen from a folder.
-fn overlays(top: &Path, inside: &str) -> Vec<String> {
-    let folder = top.join(inside);
-    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
-    let mut found: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
-        .flat_map(|entry| {
-            overlays(top, format!("{inside}/{}", entry.file_name().to_string_lossy()).trim_start_matches('/'))
-        })
-        .collect();
-    let text = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
-    if !text.is_empty() && !text.contains("kind: Component") {
-        found.push(inside.to_owned());
-    }
-    found.sort();
-    found
-}
-
-#[test]
-fn every_example_is_a_policy_repository_without_mistakes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    assert!(["production", "quickstart", "radix"].iter().all(|name| names.contains(&(*name).to_owned())));
-    for name in names.iter().filter(|name| overlays(&folder.join(name), "").is_empty()) {
-        let loaded = load(&example(name), &Identities::default());
-        assert!(loaded.is_ok(), "examples/{name}:\n{}", loaded.unwrap_err());
-    }
-}
-
-#[test]
-fn every_overlay_of_ours_is_a_policy_repository_without_mistakes() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut lines = Vec::new();
-    for top in ["policies", "examples/fleet", "examples/flux"] {
-        for under in overlays(&root.join(top), "") {
-            let files = repository::folder(&root.join(top), &under).unwrap();
-            let loaded = load(&files, &Identities::default());
-            let set = loaded.unwrap_or_else(|invalid| panic!("{top}/{under}:\n{invalid}")).set;
-            for (name, policy) in &set.policies {
-                let url =
-                    set.locations[&policy.locations[0]].archive.as_ref().map(|archive| archive.url.as_str());
-                let schedule = policy.schedule.as_ref().map(ToString::to_string);
-                lines.push(format!(
-                    "{top}/{under}: {name} {schedule:?} {} {}",
-                    url.unwrap(),
-                    policy.hooks.len()
-                ));
-            }
-        }
-    }
-    insta::assert_snapshot!(lines.join("\n"), @r#"
-    policies/base: daily Some("0 2 * * *") s3://example-backups/base 0
-    policies/base: shops Some("@hourly") s3://example-backups/base 1
-    policies/overlays/dev: daily Some("0 2 * * *") s3://example-backups-dev/clusters 0
-    policies/overlays/prod: daily Some("30 3 * * *") s3://example-backups-prod/clusters 0
-    policies/overlays/prod: shops Some("@hourly") s3://example-backups-prod/clusters 1
-    examples/fleet/base: everything Some("0 2 * * *") s3://BUCKET/clusters 0
-    examples/fleet/clusters/dev: everything Some("0 2 * * *") s3://example-backups-dev/clusters 0
-    examples/fleet/clusters/prod: everything Some("@hourly") s3://example-backups-prod/clusters 2
-    examples/fleet/clusters/staging: everything Some("0 2 * * *") s3://example-backups-staging/clusters 2
-    examples/flux/base: everything Some("0 2 * * *") s3://example-backups/clusters 0
-    examples/flux/base: shops Some("@hourly") s3://example-backups/clusters 0
-    examples/flux/clusters/prod: everything Some("30 3 * * *") s3://example-backups/clusters 0
-    examples/flux/clusters/prod: shops Some("@hourly") s3://example-backups/clusters 0
-    "#);
-}
-
-#[test]
-fn the_example_for_flux_applies_one_of_its_own_overlays() {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flux");
-    let text = fs::read_to_string(top.join("flux.yaml")).unwrap();
-    let documents: Vec<Json> = serde_saphyr::from_multiple(&text).unwrap();
-    let path = documents.iter().find_map(|one| one["spec"]["path"].as_str()).unwrap();
-    let overlays = overlays(&top, "");
-    assert!(overlays.contains(&path.trim_start_matches("./").to_owned()), "{path} is none of {overlays:?}");
-}
-
 const LOCATION: &str = "apiVersion: backstay.dev/v1alpha1\nkind: BackupLocation\nmetadata: {name: archive}\nspec:\n  archive: {url: file:///x}\n  recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\n";
 
 /// What `validate` says of an overlay `prod` on a base with one location.
@@ -378,7 +279,8 @@ fn an_encrypted_document_is_opened_before_it_is_patched_and_no_error_repeats_it(
 
 #[test]
 fn the_three_stories_have_a_fixup_each() {
-    let set = load(&example("radix"), &Identities::default()).unwrap().set;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/radix");
+    let set = load(&repository::folder(&folder, "").unwrap(), &Identities::default()).unwrap().set;
     let steps: Vec<String> = set
         .restores
         .iter()
