@@ -42,6 +42,7 @@ mod scenarios {
     pub mod locations;
     pub mod mapping;
     pub mod modifiers;
+    pub mod new_cluster;
     pub mod owners;
     pub mod reconciler;
     pub mod references;
@@ -107,6 +108,7 @@ fn all() -> Vec<Scenario> {
         scenarios::modifiers::all(),
         scenarios::reconciler::all(),
         scenarios::flux::all(),
+        scenarios::new_cluster::all(),
         scenarios::references::all(),
         scenarios::whole::all(),
         scenarios::conflicts::all(),

@@ -122,6 +122,11 @@ impl<'a> Release<'a> {
         self.sandbox.namespace.replacen("e2e-", "", 1)
     }
 
+    /// Address of the policy repository, as this machine sees it.
+    pub fn repository_url(&self) -> String {
+        format!("{}/{}.git", self.sandbox.parts.get("GIT_HTTP_URL"), self.repository)
+    }
+
     /// Runs kubectl on the release's cluster.
     pub fn kubectl(&self, args: &[&str]) -> Run {
         let program = self.sandbox.parts.bin().join("kubectl");
