@@ -108,7 +108,29 @@ fn pushed(sandbox: &Sandbox) {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+    taken_over(&release);
     release.uninstall();
+}
+
+/// Somebody applies a document over the view of one in Git: it is theirs until it is gone, and nobody fights.
+fn taken_over(release: &Release<'_>) {
+    let namespace = &release.sandbox.namespace;
+    let theirs =
+        policy("minutely", "0 5 * * *").replace("{name: minutely}", "{name: minutely, namespace: NAMESPACE}");
+    release.sandbox.write("theirs.yaml", &theirs.replace("NAMESPACE", namespace));
+    let file = release.sandbox.path("theirs.yaml");
+    let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=flux", "-f", &file];
+    release.kubectl(&apply).expect(0);
+    let of = |path: &str| release.field("backuppolicy", "minutely", path);
+    wait(30, "its marks are gone", || of(".metadata.labels").is_empty().then_some(()));
+    release.until(30, ("backuppolicy", "minutely"), "Ready", "True Scheduled");
+    let generation = of(".metadata.generation");
+    std::thread::sleep(Duration::from_secs(20));
+    assert_eq!((of(".spec.schedule"), of(".metadata.generation")), ("0 5 * * *".into(), generation));
+    release.kubectl(&["delete", "backuppolicy", "minutely", "-n", namespace]).expect(0);
+    wait(30, "the document in Git is in force again", || {
+        (of(".spec.schedule") == "*/1 * * * *").then_some(())
+    });
 }
 
 fn killed(sandbox: &Sandbox) {

@@ -167,6 +167,12 @@ impl Hands {
                 let result = self.at_home(hide).await;
                 Event::Shown(key, None, result)
             }
+            Telling::Release(key, uid) => {
+                let release =
+                    async |reach: Reach<'_>, home: &str| resources::release(&reach, home, &key, &uid).await;
+                let result = self.at_home(release).await;
+                Event::Shown(key, None, result)
+            }
             Telling::Knock => {
                 let value = self.app.clock.now().to_string();
                 let knock =

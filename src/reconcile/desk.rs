@@ -95,6 +95,8 @@ pub struct Desk {
     pub showing: BTreeSet<Key>,
     /// Views of snapshots, as they stand in the cluster.
     pub shown: BTreeMap<String, Json>,
+    /// Custom resources that others write, and the uid of those that Backstay still holds fields of: they were views once.
+    pub theirs: BTreeMap<Key, Option<String>>,
     /// Snapshots as they should be shown.
     pub snapshot_views: SnapshotViews,
     /// What is shown of the policy repository.
@@ -235,6 +237,7 @@ impl Desk {
             written: BTreeMap::new(),
             showing: BTreeSet::new(),
             shown: BTreeMap::new(),
+            theirs: BTreeMap::new(),
             snapshot_views: SnapshotViews::default(),
             repository_view: None,
             again: BTreeMap::new(),

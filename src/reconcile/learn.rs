@@ -86,6 +86,8 @@ pub fn listed(desk: &mut Desk, listed: Result<Listing, String>, identities: &Ide
         Ok(listed) => listed,
         Err(reason) => return tracing::warn!("cannot list custom resources: {reason}"),
     };
+    let theirs = resources.iter().filter(|resource| !resource.is_view);
+    desk.theirs = theirs.map(|one| (one.key.clone(), one.held.then(|| one.uid.clone()))).collect();
     if !desk.settings.resources {
         resources.retain(|resource| resource.is_view);
     }

@@ -6,18 +6,22 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::domain::custom_resource::Kind;
+use crate::domain::custom_resource::{Author, Kind};
 use crate::domain::document::API_VERSION;
 use crate::domain::object::{Json, Manifest};
 use crate::domain::status::UNSEEN;
 use crate::engine::policy::origin::FileContent;
 use crate::engine::policy::repository::{Role, SourceFile};
+use crate::ports::cluster::FIELD_MANAGER;
 
 /// Label of custom resources that Backstay made of documents in Git, for people to look at.
 pub const SOURCE: &str = "backstay.dev/source";
 
 /// Annotation that asks for something now; a new value means once more, as Flux has it.
 pub const REQUESTED: &str = "backstay.dev/requestedAt";
+
+/// Annotation of `kubectl apply` and of Argo CD where they do not apply on the server.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Name of the view of the policy repository.
 pub const REPOSITORY: &str = "policy";
@@ -53,8 +57,10 @@ pub struct Resource {
     pub uid: String,
     /// Counts changes of its spec.
     pub generation: i64,
-    /// Whether Backstay made it of a document in Git.
+    /// Whether Backstay made it of a document in Git, and nobody has applied one of their own over it.
     pub is_view: bool,
+    /// Whether fields of it belong to Backstay, which applied them as a view.
+    pub held: bool,
     /// The value of [`REQUESTED`].
     pub requested: Option<String>,
     /// What it wants.
@@ -66,7 +72,7 @@ pub struct Resource {
 impl Resource {
     /// Reads an object of one of our kinds; `None` for any other, and for one that is being deleted.
     pub fn read(object: &Manifest) -> Option<Self> {
-        let kind = Kind::of(object.gvk().kind.as_str())?.kind;
+        let Kind { kind, written_by, .. } = Kind::of(object.gvk().kind.as_str())?;
         if object.at("/metadata/deletionTimestamp").is_some() {
             return None;
         }
@@ -75,7 +81,8 @@ impl Resource {
             key: Key::new(kind, object.name()),
             uid: text("/metadata/uid"),
             generation: object.at("/metadata/generation").and_then(Json::as_i64).unwrap_or_default(),
-            is_view: object.label(SOURCE).is_some(),
+            is_view: object.label(SOURCE).is_some() && (written_by == Author::Backstay || !applied(object)),
+            held: appliers(object).any(|manager| manager == FIELD_MANAGER),
             requested: object.annotation(REQUESTED).map(str::to_owned),
             spec: object.at("/spec").cloned().unwrap_or(Json::Null),
             status: object.at("/status").filter(|status| written(status)).cloned().unwrap_or(Json::Null),
@@ -93,6 +100,18 @@ impl Resource {
         let content = FileContent::Bytes(document.to_string().into_bytes());
         SourceFile { path: path(&self.key), content, part: Role::Plain }
     }
+}
+
+/// Whether somebody else applies it, such as Flux or Argo CD: then it is theirs, whatever its labels say.
+fn applied(object: &Manifest) -> bool {
+    object.annotation(LAST_APPLIED).is_some() || appliers(object).any(|manager| manager != FIELD_MANAGER)
+}
+
+/// Who applies the object, by the field managers that the API server keeps; its status is not meant.
+fn appliers(object: &Manifest) -> impl Iterator<Item = &str> {
+    let entries = object.at("/metadata/managedFields").and_then(Json::as_array);
+    let whole = |entry: &&Json| entry["operation"] == "Apply" && entry["subresource"].is_null();
+    entries.into_iter().flatten().filter(whole).filter_map(|entry| entry["manager"].as_str())
 }
 
 /// Whether somebody has written the status; if not, it says what the definition lets it say.
@@ -140,6 +159,20 @@ mod tests {
         assert_eq!(resource.requested.as_deref(), Some("1"));
         assert_eq!(of_path(&resource.file().path), Some(resource.key));
         assert_eq!(of_path("policies/nightly.yaml"), None);
+        let mut edited = object.clone();
+        let by = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation});
+        edited["metadata"]["managedFields"] =
+            json!([by("backstay", "Apply"), by("kubectl-annotate", "Update")]);
+        let read = |object: &Json| Resource::read(&Manifest::parse(object.clone()).unwrap()).unwrap();
+        assert_eq!((read(&edited).is_view, read(&edited).held), (true, true));
+        edited["metadata"]["managedFields"] =
+            json!([by("kustomize-controller", "Apply"), by("backstay", "Apply")]);
+        assert_eq!((read(&edited).is_view, read(&edited).held), (false, true));
+        edited["metadata"]["managedFields"] = json!([]);
+        edited["metadata"]["annotations"][LAST_APPLIED] = json!("{}");
+        assert_eq!((read(&edited).is_view, read(&edited).held), (false, false));
+        edited["kind"] = json!("Snapshot");
+        assert!(read(&edited).is_view);
         let mut gone = object;
         gone["metadata"]["deletionTimestamp"] = json!("2026-11-27T10:00:00Z");
         assert_eq!(Resource::read(&Manifest::parse(gone).unwrap()), None);

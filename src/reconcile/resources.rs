@@ -117,6 +117,22 @@ pub async fn hide(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluste
     }
 }
 
+/// Gives up everything that Backstay applied to a view that somebody else applies now: its marks go, and so do fields that only
+/// the document in Git had. An object of another uid, or none, is left alone.
+///
+/// # Errors
+/// The API server refuses, or gives no answer.
+pub async fn release(reach: &Reach<'_>, home: &str, key: &Key, uid: &str) -> Result<(), cluster::Error> {
+    let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
+    let object = json!({
+        "apiVersion": API_VERSION,
+        "kind": key.kind,
+        "metadata": {"name": key.name, "namespace": home, "uid": uid},
+    });
+    let object = Manifest::parse(object).map_err(|error| cluster::Error::Garbled(error.to_string()))?;
+    reach.writer.apply(&kind.resource(), &object, Conflicts::Force, Mode::Real).await.map(drop)
+}
+
 /// Asks the leader to fetch the policy repository, by the annotation that people use.
 ///
 /// # Errors

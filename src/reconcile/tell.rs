@@ -165,7 +165,8 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
     let mut actions = Vec::new();
     for (key, spec) in &wanted {
         let as_wanted = desk.resource(key).is_some_and(|found| found.is_view && found.spec == **spec);
-        if !as_wanted && desk.may_show(key) && actions.len() < BURST {
+        // What others write is not written over: two who do so never end.
+        if !as_wanted && !desk.theirs.contains_key(*key) && desk.may_show(key) && actions.len() < BURST {
             actions.push(Telling::Show((*key).clone(), (*spec).clone()));
         }
     }
@@ -176,8 +177,11 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
     if desk.settled {
         actions.extend(stale.take(BURST).map(Telling::Hide));
     }
+    let held = desk.theirs.iter().filter_map(|(key, held)| Some((key.clone(), held.clone()?)));
+    let held = held.filter(|(key, _)| desk.may_show(key)).take(BURST);
+    actions.extend(held.map(|(key, uid)| Telling::Release(key, uid)));
     for action in &actions {
-        if let Telling::Show(key, _) | Telling::Hide(key) = action {
+        if let Telling::Show(key, _) | Telling::Hide(key) | Telling::Release(key, _) = action {
             desk.showing.insert(key.clone());
         }
     }

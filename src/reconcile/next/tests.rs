@@ -23,6 +23,7 @@ fn resource(kind: &'static str, name: &str, (spec, status): (Json, Json)) -> Res
         uid: name.into(),
         generation: 1,
         is_view: false,
+        held: false,
         requested: None,
         spec,
         status,

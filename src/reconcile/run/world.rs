@@ -19,7 +19,7 @@ use crate::domain::object::{Manifest, Placed, Resource};
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::seal::age::generate;
 use crate::ports::clock::Clock;
-use crate::ports::cluster::{ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
+use crate::ports::cluster::{Conflicts, ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
 use crate::ports::http::{Answer, Http, Post, Unanswered};
 
 pub const HOME: &str = "backstay";
@@ -214,6 +214,14 @@ impl World {
             || "no condition".into(),
             |one| format!("{} {}", one["status"].as_str().unwrap(), one["reason"].as_str().unwrap()),
         )
+    }
+
+    /// Applies a document as somebody else, such as Flux, whatever it takes.
+    pub async fn apply_as(&self, manager: &str, object: Json) {
+        let object = Manifest::parse(object).unwrap();
+        let kind = Kind::of(&object.gvk().kind).unwrap().resource();
+        let writer = self.cluster.writing_as(manager);
+        writer.apply(&kind, &object, Conflicts::Force, Mode::Real).await.unwrap();
     }
 
     pub async fn annotate(&self, kind: &str, name: &str, value: &str) {
