@@ -290,7 +290,13 @@ pub mod adapters {
         pub mod handles; // open ones
         pub mod pending; // blobs to store
         pub mod sign; // signed commits
-        pub mod verify; // and who signed them
+        /// Who signed them.
+        pub mod verify {
+            pub mod ssh; // with an SSH key
+            pub mod certificate; // what an OpenPGP key says of itself
+            pub mod openpgp; // with an OpenPGP key
+            pub mod signature; // with either
+        }
         pub mod write; // new commits
         pub mod server; // fetch and push
         pub mod push; // if nobody was faster

@@ -34,7 +34,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Where the digest keys of mirrors are kept.
     pub keys: Keys,
-    /// File with the SSH keys of those who may sign commits of the policy repository; absent: commits need no signature.
+    /// File or folder with the keys of those who may sign commits of the policy repository; absent: commits need no
+    /// signature.
     pub allowed_signers: Option<PathBuf>,
     /// Environment variables; values are secret.
     pub variables: BTreeMap<String, String>,

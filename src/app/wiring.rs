@@ -179,8 +179,10 @@ impl App {
         let what = || "the policy repository".to_owned();
         let tree = git.open(&remote).await.map_err(|source| Error::Git { what: what(), source })?;
         if let Some(file) = &self.settings.allowed_signers {
-            let allowed = access::read(file)?;
-            let signer = tree.signer(&allowed).map_err(|source| Error::Git { what: what(), source })?;
+            let allowed = access::signers(file)?;
+            let signer = tree
+                .signer(&allowed, self.clock.now())
+                .map_err(|source| Error::Git { what: what(), source })?;
             tracing::debug!(signer, "the commit is signed");
         }
         Ok(tree)

@@ -66,9 +66,9 @@
 - name: BACKSTAY_POLICY_PATH
   value: {{ . | quote }}
 {{- end }}
-{{- if $git.allowedSignersConfigMap }}
+{{- if or $git.allowedSignersConfigMap $git.allowedSignersSecret }}
 - name: BACKSTAY_ALLOWED_SIGNERS
-  value: /etc/backstay/signers/allowed_signers
+  value: /etc/backstay/signers
 {{- end }}
 {{- if $git.existingSecret }}
 {{- if eq (include "backstay.transport" .) "ssh" }}

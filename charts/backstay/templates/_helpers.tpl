@@ -105,7 +105,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (has $git.source (list "git" "both")) (not $git.url) -}}
 {{- fail (printf "policyRepository.source is %q, but policyRepository.url is empty" $git.source) -}}
 {{- end -}}
-{{- range $name, $value := dict "existingSecret" $git.existingSecret "allowedSignersConfigMap" $git.allowedSignersConfigMap -}}
+{{- range $name, $value := dict "existingSecret" $git.existingSecret "allowedSignersConfigMap" $git.allowedSignersConfigMap "allowedSignersSecret" $git.allowedSignersSecret -}}
 {{- if and $value (not $git.url) -}}
 {{- fail (printf "policyRepository.%s is set, but policyRepository.url is empty" $name) -}}
 {{- end -}}
