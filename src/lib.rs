@@ -59,6 +59,7 @@ pub mod ports {
     pub mod exec; // containers
     pub mod http; // services that hooks ask
     pub mod git; // Git repositories
+    pub mod trace; // who follows what was done
 }
 
 /// FLOOR 3: the verbs, in the order of the data.
@@ -278,6 +279,7 @@ pub mod adapters {
     }
     pub mod clock; // the system's time and chance
     pub mod http; // services that hooks ask
+    pub mod otlp; // OpenTelemetry collectors
     /// Git repositories in folders and on servers.
     pub mod git {
         pub mod address; // where a repository is
@@ -392,6 +394,7 @@ pub mod reconcile {
     pub mod empty; // whether a cluster is empty
     pub mod resources; // the door to custom resources
     pub mod act; // carries an action out
+    pub mod trace; // and tells how long it took
     pub mod series; // what metrics are told apart by
     pub mod figures; // of coverage and notifications
     pub mod metrics; // numbers for Prometheus

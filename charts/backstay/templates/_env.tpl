@@ -47,6 +47,10 @@
 - name: BACKSTAY_NOTIFY
   value: /etc/backstay/notify/{{ .Values.notify.key }}
 {{- end }}
+{{- with .Values.openTelemetry.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

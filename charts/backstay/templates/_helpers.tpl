@@ -90,6 +90,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if regexMatch "^ssh://|^[^/:]+@[^/:]+:" .Values.policyRepository.url -}}ssh{{- else -}}http{{- end -}}
 {{- end -}}
 
+{{/* Port of the OpenTelemetry collector: that of its address, else that of its scheme. */}}
+{{- define "backstay.collectorPort" -}}
+{{- $url := urlParse .Values.openTelemetry.endpoint -}}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+{{- if $port -}}{{ $port }}{{- else if eq $url.scheme "https" -}}443{{- else -}}80{{- end -}}
+{{- end -}}
+
 {{/* A security context without the ids that OpenShift chooses itself. */}}
 {{- define "backstay.context" -}}
 {{- if .openshift -}}
