@@ -59,6 +59,7 @@ pub mod ports {
     pub mod exec; // containers
     pub mod http; // services that hooks ask
     pub mod git; // Git repositories
+    pub mod trace; // who follows what was done
 }
 
 /// FLOOR 3: the verbs, in the order of the data.
@@ -278,6 +279,7 @@ pub mod adapters {
     }
     pub mod clock; // the system's time and chance
     pub mod http; // services that hooks ask
+    pub mod otlp; // OpenTelemetry collectors
     /// Git repositories in folders and on servers.
     pub mod git {
         pub mod address; // where a repository is
@@ -290,7 +292,13 @@ pub mod adapters {
         pub mod handles; // open ones
         pub mod pending; // blobs to store
         pub mod sign; // signed commits
-        pub mod verify; // and who signed them
+        /// Who signed them.
+        pub mod verify {
+            pub mod ssh; // with an SSH key
+            pub mod certificate; // what an OpenPGP key says of itself
+            pub mod openpgp; // with an OpenPGP key
+            pub mod signature; // with either
+        }
         pub mod write; // new commits
         pub mod server; // fetch and push
         pub mod push; // if nobody was faster
@@ -387,6 +395,7 @@ pub mod reconcile {
     pub mod empty; // whether a cluster is empty
     pub mod resources; // the door to custom resources
     pub mod act; // carries an action out
+    pub mod trace; // and tells how long it took
     pub mod series; // what metrics are told apart by
     pub mod figures; // of coverage and notifications
     pub mod metrics; // numbers for Prometheus

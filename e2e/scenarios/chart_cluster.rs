@@ -193,7 +193,7 @@ fn rights(sandbox: &Sandbox) {
 /// What the node has, and nothing that it lacks: it does not count its disk.
 const IMAGE: &str = "\
 image: {repository: backstay.dev/e2e/backstay, tag: '1', digest: '', pullPolicy: Never}
-policyRepository: {url: '', existingSecret: '', allowedSignersConfigMap: ''}
+policyRepository: {url: '', existingSecret: '', allowedSignersConfigMap: '', allowedSignersSecret: ''}
 webhook: {existingSecret: ''}
 identity: {keys: [age.agekey]}
 notify: {existingSecret: ''}

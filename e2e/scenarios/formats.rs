@@ -26,6 +26,7 @@ pub fn all() -> Vec<Scenario> {
         },
         Scenario { name: "a-document-of-sops-is-read", needs: &[Need::Api, Need::Sops], run: reads_sops },
         Scenario { name: "a-mirror-commit-is-signed", needs: &[Need::Api], run: signed },
+        Scenario { name: "a-commit-that-gnupg-signed-is-trusted", needs: &[Need::Gnupg], run: trusted },
     ]
 }
 
@@ -136,4 +137,48 @@ fn signed(sandbox: &Sandbox) {
         .shell("git -C mirror.git -c gpg.ssh.allowedSignersFile=$PWD/allowed verify-commit main")
         .expect(0)
         .says("Good");
+}
+
+/// Keys of Ada and Eve in GnuPG, each with a subkey for signing, and a policy repository with a commit that Ada has signed.
+const SIGNED: &str = "
+for who in ada eve; do
+  $gpg --passphrase '' --quick-generate-key \"$who <$who@example.org>\" ed25519 cert 1y
+done
+$gpg --passphrase '' --quick-add-key $(key ada) rsa2048 sign 1y
+$gpg --passphrase '' --quick-add-key $(key eve) ed25519 sign 1y
+mkdir ada eve
+$gpg --armor --export ada@example.org > ada/ada.asc
+$gpg --armor --export eve@example.org > eve/eve.asc
+git init --quiet signed
+cp policy/policy.yaml signed/
+git -C signed add .
+git -C signed -c user.name=Ada -c user.email=ada@example.org -c user.signingKey=$(key ada) commit --quiet -S -m policy
+git -C signed verify-commit HEAD";
+
+/// Ada's revocation, which GnuPG made with her key, is imported and exported.
+const REVOKED: &str = "
+sed 's/^:---/---/' $GNUPGHOME/openpgp-revocs.d/$(key ada).rev | $gpg --import
+$gpg --armor --export ada@example.org > eve/ada.asc";
+
+fn trusted(sandbox: &Sandbox) {
+    // The socket of its agent has a path of 107 bytes at most.
+    let home = std::env::temp_dir().join(format!("backstay-gnupg-{}", std::process::id()));
+    let start = format!(
+        "export GNUPGHOME={} GIT_CONFIG_GLOBAL=/dev/null; mkdir -p -m 700 $GNUPGHOME
+         gpg='gpg --quiet --batch --no-tty'
+         key() {{ $gpg --list-keys --with-colons $1@example.org | awk -F: '/^fpr/ && !seen++ {{print $10}}'; }}",
+        home.display()
+    );
+    let gpg = |lines: &str| sandbox.shell(&format!("{start}\n{lines}")).expect(0);
+    gpg(SIGNED);
+    let url = format!("file://{}", sandbox.path("signed"));
+    let validate = |signers: &str| {
+        sandbox.backstay(&["validate", "--policy-repo", &url, "--allowed-signers", &sandbox.path(signers)])
+    };
+    validate("ada/ada.asc").expect(0);
+    validate("ada").expect(0);
+    validate("eve").expect(3).says("which is no allowed signer");
+    gpg(REVOKED);
+    validate("eve").expect(3).says("whose primary key is revoked").says("ada@example.org");
+    gpg("gpgconf --kill all; rm -r $GNUPGHOME");
 }

@@ -36,6 +36,8 @@ pub enum Need {
     KubeScore,
     /// The program `lua5.4`.
     Lua,
+    /// The program `gpg`.
+    Gnupg,
 }
 
 /// The parts that are there.
@@ -70,6 +72,7 @@ impl Parts {
                 Need::Promtool => ("BACKSTAY_E2E_BIN", Some("promtool")),
                 Need::KubeScore => ("BACKSTAY_E2E_BIN", Some("kube-score")),
                 Need::Lua => ("BACKSTAY_E2E_BIN", Some("lua5.4")),
+                Need::Gnupg => ("BACKSTAY_E2E_BIN", Some("gpg")),
             };
             if !self.variables.contains_key(variable) {
                 return Some(format!("no {need:?} here ({variable} is not set; run e2e/run)"));

@@ -33,16 +33,7 @@ impl Http for Client {
     }
 
     async fn post(&self, post: &Post) -> Result<Answer, Unanswered> {
-        let mut builder = builder();
-        if let Some(pem) = &post.authorities {
-            let unreadable = || Unanswered("the certificate authorities cannot be read".into());
-            let authorities =
-                reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| unreadable())?;
-            if authorities.is_empty() {
-                return Err(unreadable());
-            }
-            builder = builder.tls_certs_only(authorities);
-        }
+        let builder = trusting(post.authorities.as_deref())?;
         let client = builder.build().map_err(|error| unanswered(&error))?;
         let mut call = client.post(&post.url).header("content-type", "application/json");
         for (name, value) in &post.headers {
@@ -58,13 +49,24 @@ fn builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
 }
 
+/// A client that trusts these certificate authorities, as PEM; absent: the system's.
+pub fn trusting(authorities: Option<&str>) -> Result<reqwest::ClientBuilder, Unanswered> {
+    let Some(pem) = authorities else { return Ok(builder()) };
+    let unreadable = || Unanswered("the certificate authorities cannot be read".into());
+    let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| unreadable())?;
+    if authorities.is_empty() {
+        return Err(unreadable());
+    }
+    Ok(builder().tls_certs_only(authorities))
+}
+
 async fn send(call: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
     let answer = call.send().await.map_err(|error| unanswered(&error))?;
     Ok(Answer { status: answer.status().as_u16() })
 }
 
 /// The deepest cause; the address, which may hold a password, is not in it.
-fn unanswered(error: &reqwest::Error) -> Unanswered {
+pub fn unanswered(error: &reqwest::Error) -> Unanswered {
     if error.is_builder() {
         return Unanswered("the address, a header or the method cannot be used".into());
     }

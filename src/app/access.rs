@@ -18,6 +18,7 @@ use crate::adapters::object_store::credentials::Credentials as BucketCredentials
 use crate::domain::object::{Json, Manifest};
 use crate::engine::clean::encrypt::DigestKey;
 use crate::engine::seal::age::{self, Identities};
+use crate::ports::git::Signers;
 
 /// Why a key or credential cannot be used. No message holds its content.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +167,23 @@ fn make_digest_key(settings: &Settings, file: &Path) -> Result<DigestKey, Error>
         }
         Err(e) => Err(cannot(e.error)),
     }
+}
+
+/// The allowed signers of a file, or of every file in a folder, by name. What starts with a dot is left out: Kubernetes
+/// keeps there what it mounts.
+pub fn signers(path: &Path) -> Result<Vec<Signers>, Error> {
+    let one = |file: &Path| Ok(Signers { file: file.display().to_string(), text: read(file)? });
+    if !path.is_dir() {
+        return Ok(vec![one(path)?]);
+    }
+    let cannot = |source| Error::Read { file: path.to_owned(), source };
+    let entries = fs::read_dir(path).and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
+    let mut files: Vec<PathBuf> = entries.map_err(cannot)?;
+    files.retain(|file| {
+        file.is_file() && !file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    });
+    files.sort();
+    files.iter().map(|file| one(file)).collect()
 }
 
 /// A text file.

@@ -34,7 +34,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Where the digest keys of mirrors are kept.
     pub keys: Keys,
-    /// File with the SSH keys of those who may sign commits of the policy repository; absent: commits need no signature.
+    /// File or folder with the keys of those who may sign commits of the policy repository; absent: commits need no
+    /// signature.
     pub allowed_signers: Option<PathBuf>,
     /// Environment variables; values are secret.
     pub variables: BTreeMap<String, String>,
@@ -53,6 +54,24 @@ impl Settings {
     /// A variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Address to which spans go: the one given, else that of the OpenTelemetry specification's variables. `/v1/traces` is added,
+    /// but not to the variable that is for traces alone.
+    pub fn traces_url(&self, given: Option<&str>) -> Option<String> {
+        let says = |name: &str, word: &str| self.variable(name).is_some_and(|v| v.eq_ignore_ascii_case(word));
+        if says("OTEL_SDK_DISABLED", "true") {
+            return None;
+        }
+        let whole = |base: &str| format!("{}/v1/traces", base.trim_end_matches('/'));
+        if let Some(given) = given {
+            return Some(whole(given));
+        }
+        if says("OTEL_TRACES_EXPORTER", "none") {
+            return None;
+        }
+        let alone = self.variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned);
+        alone.or_else(|| self.variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(whole))
     }
 
     /// The person's home folder, if there is one.
@@ -78,5 +97,44 @@ pub fn folders() -> (PathBuf, PathBuf) {
             (base.cache_dir().join("backstay"), state.join("backstay"))
         }
         Err(_) => (fallback().join("cache"), fallback().join("state")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(given: Option<&str>, variables: &[(&str, &str)]) -> String {
+        let (cache, state) = folders();
+        let settings = Settings {
+            policy_repo: ".".into(),
+            has_policy_repo: false,
+            policy_ref: None,
+            policy_path: None,
+            cluster_name: None,
+            kubeconfig: None,
+            context: None,
+            namespace: "backstay".into(),
+            identities: Vec::new(),
+            cache,
+            state,
+            keys: Keys::Folder,
+            allowed_signers: None,
+            variables: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        };
+        settings.traces_url(given).unwrap_or_else(|| "off".into())
+    }
+
+    #[test]
+    fn spans_go_where_the_option_or_the_standard_variables_say_and_nowhere_by_default() {
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318/");
+        let alone = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4318/in");
+        assert_eq!(url(None, &[]), "off");
+        assert_eq!(url(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), "off");
+        assert_eq!(url(None, &[base]), "http://all:4318/v1/traces");
+        assert_eq!(url(None, &[base, alone]), "http://traces:4318/in");
+        assert_eq!(url(Some("https://given"), &[base, alone]), "https://given/v1/traces");
+        assert_eq!(url(None, &[base, ("OTEL_TRACES_EXPORTER", "none")]), "off");
+        assert_eq!(url(Some("https://given"), &[("OTEL_SDK_DISABLED", "TRUE")]), "off");
     }
 }

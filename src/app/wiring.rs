@@ -16,6 +16,7 @@ use crate::adapters::git::repositories::Repositories;
 use crate::adapters::http::Client;
 use crate::adapters::kube::connect::{self, ApiServer};
 use crate::adapters::object_store::connect as object_store;
+use crate::adapters::otlp::{self, Collector, Exporter};
 use crate::domain::identity::is_cluster_name;
 use crate::domain::location::{ArchiveTarget, LocationSpec, MirrorTarget};
 use crate::domain::object::{Manifest, Placed, Resource};
@@ -32,6 +33,7 @@ use crate::ports::cluster::{self, Mode, Reader, Writer};
 use crate::ports::exec::Exec;
 use crate::ports::git::{self, Git, Reference, Remote, Tree};
 use crate::ports::http::Http;
+use crate::ports::trace::Traces;
 
 /// Why a door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,9 @@ pub enum Error {
         /// Why.
         source: object_store::Error,
     },
+    /// The collector cannot be told.
+    #[error("cannot export traces")]
+    Traces(#[from] otlp::Error),
     /// The repository cannot be opened.
     #[error("cannot open {what}")]
     Git {
@@ -119,18 +124,32 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Services that hooks ask.
     pub http: Arc<dyn Http>,
+    /// Who follows what is done; absent: nobody.
+    pub traces: Option<Arc<dyn Traces>>,
     cluster: OnceCell<Connected>,
 }
 
 impl App {
     /// Wires the real world; connects to nothing yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, clock: Arc::new(SystemClock), http: Arc::new(Client), cluster: OnceCell::new() }
+        let (clock, http) = (Arc::new(SystemClock), Arc::new(Client));
+        Self { settings, clock, http, traces: None, cluster: OnceCell::new() }
     }
 
     /// Wires a cluster and clock that are there already.
     pub fn with_cluster(settings: Settings, clock: Arc<dyn Clock>, cluster: Connected) -> Self {
-        Self { settings, clock, http: Arc::new(Client), cluster: OnceCell::new_with(Some(cluster)) }
+        let cluster = OnceCell::new_with(Some(cluster));
+        Self { settings, clock, http: Arc::new(Client), traces: None, cluster }
+    }
+
+    /// Lets a collector follow, if there is one to be told; see [`Settings::traces_url`].
+    pub fn trace(&mut self, endpoint: Option<&str>, cluster: &str, replica: &str) -> Result<(), Error> {
+        let Some(url) = self.settings.traces_url(endpoint) else { return Ok(()) };
+        let file = self.settings.variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(Path::new);
+        let authorities = file.map(access::read).transpose()?;
+        let to = Collector { url, authorities, cluster: cluster.to_owned(), replica: replica.to_owned() };
+        self.traces = Some(Arc::new(Exporter::start(&to, self.clock.clone())?));
+        Ok(())
     }
 
     /// The cluster; connects on first use.
@@ -179,8 +198,10 @@ impl App {
         let what = || "the policy repository".to_owned();
         let tree = git.open(&remote).await.map_err(|source| Error::Git { what: what(), source })?;
         if let Some(file) = &self.settings.allowed_signers {
-            let allowed = access::read(file)?;
-            let signer = tree.signer(&allowed).map_err(|source| Error::Git { what: what(), source })?;
+            let allowed = access::signers(file)?;
+            let signer = tree
+                .signer(&allowed, self.clock.now())
+                .map_err(|source| Error::Git { what: what(), source })?;
             tracing::debug!(signer, "the commit is signed");
         }
         Ok(tree)

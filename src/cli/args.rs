@@ -39,9 +39,10 @@ pub struct Global {
     /// Folder of the policy repository, such as `clusters/prod`: plain files or a kustomize overlay; default: all of it
     #[arg(long, global = true, env = "BACKSTAY_POLICY_PATH", value_name = "PATH")]
     pub policy_path: Option<String>,
-    /// File with the SSH keys of those who may sign commits of the policy repository (`ssh-keygen` calls it
-    /// allowed signers); an unsigned commit is refused then
-    #[arg(long, global = true, env = "BACKSTAY_ALLOWED_SIGNERS", value_name = "FILE")]
+    /// Keys of those who may sign commits of the policy repository: a file with SSH keys (`ssh-keygen` calls it
+    /// allowed signers), ASCII-armored OpenPGP public keys or both, or a folder of such files; an unsigned commit is
+    /// refused then
+    #[arg(long, global = true, env = "BACKSTAY_ALLOWED_SIGNERS", value_name = "PATH")]
     pub allowed_signers: Option<PathBuf>,
     /// Name of the cluster in mirrors and archives; default: the name of the kubeconfig context
     #[arg(long, global = true, env = "BACKSTAY_CLUSTER_NAME", value_name = "NAME")]

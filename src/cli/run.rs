@@ -28,8 +28,11 @@ use super::done::{Done, Text};
 use super::run_args::{PolicySource, RunArgs};
 
 /// Reconciles until it is asked to stop.
-pub async fn run(app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure> {
+pub async fn run(mut app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure> {
     let settings = settings(&app, args).await?;
+    let followed = app.trace(args.otlp_endpoint.as_deref(), &settings.cluster, &settings.replica);
+    followed
+        .map_err(|e| Failure::misused(&e).hint("name a collector as http://HOST:4318: --otlp-endpoint"))?;
     let secret = secret(args)?;
     let receivers = args.notify.as_deref().map(receivers).transpose()?.unwrap_or_default();
     let listener = listen(args.listen).await.map_err(|error| {
@@ -43,7 +46,11 @@ pub async fn run(app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure>
     tracing::info!(replica = settings.replica, cluster = settings.cluster, listen = %args.listen, "at work");
     let repository = settings.git.then(|| view(&app, args));
     let lines = Lines { board, knocks, stop: stop.clone(), receivers, repository };
+    let traces = app.traces.clone();
     let ended = reconcile(app, settings, lines).await;
+    if let Some(traces) = traces {
+        traces.close().await;
+    }
     // The sender lives as long as the loop, which would otherwise hear that nobody can knock any more.
     drop(knock);
     server.abort();

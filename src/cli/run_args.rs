@@ -38,6 +38,10 @@ pub struct RunArgs {
     /// File with the receivers of notifications: Slack, webhooks, Alertmanager; read once, at the start
     #[arg(long, env = "BACKSTAY_NOTIFY", value_name = "FILE")]
     pub notify: Option<PathBuf>,
+    /// Address of an OpenTelemetry collector, such as `http://collector:4318`: each run, restore and the like is a span, sent over
+    /// OTLP/HTTP; default: `$OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `$OTEL_EXPORTER_OTLP_ENDPOINT/v1/traces`, else none is sent
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// Name of this replica in the Lease; default: the host's name
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity_of_replica: Option<String>,

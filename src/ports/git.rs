@@ -108,6 +108,15 @@ pub struct CommitDraft {
     pub signing_key: Option<String>,
 }
 
+/// A file of those who may sign commits: lines as `ssh-keygen` has them, ASCII-armored OpenPGP public keys, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signers {
+    /// Its name, for messages.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// How a push ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -130,11 +139,11 @@ pub trait Tree: Send + Sync {
     /// The commit; `None` for a branch that does not exist yet.
     fn commit_id(&self) -> Option<&str>;
 
-    /// Who signed the commit, one of these allowed signers (the format of `ssh-keygen`).
+    /// Who signed the commit, one of these allowed signers.
     ///
     /// # Errors
     /// [`Error::Untrusted`] where nobody of them did.
-    fn signer(&self, allowed: &str) -> Result<String, Error>;
+    fn signer(&self, allowed: &[Signers], now: Timestamp) -> Result<String, Error>;
 
     /// Regular files under a folder (`""`: all), by path from the top, with their blobs.
     fn files(&self, under: &str) -> Result<BTreeMap<String, Oid>, Error>;

@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc};
 
-use super::act::{Hands, Under, act};
+use super::act::{Hands, Under};
 use super::board::Board;
 use super::desk::{Desk, Settings};
 use super::event::{Action, Event, Telling};
@@ -20,6 +20,7 @@ use super::lease::Watch;
 use super::next::{next, pause};
 use super::notice::{Known, Notices};
 use super::tell::tell;
+use super::trace::{loaded, traced};
 use crate::app::wiring::App;
 use crate::domain::identity::SnapshotId;
 use crate::domain::object::Json;
@@ -172,12 +173,12 @@ impl Helm {
         if let Action::Tell(Telling::Announce(news)) = &action {
             for notice in self.notices.of(news, self.hands.app.clock.now()) {
                 let notify = Action::Tell(Telling::Notify(notice));
-                self.work.push(act(&self.hands, under.clone(), notify));
+                self.work.push(traced(&self.hands, under.clone(), notify));
                 self.sending += 1;
             }
             under.uid = self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
         }
-        self.work.push(act(&self.hands, under, action));
+        self.work.push(traced(&self.hands, under, action));
     }
 
     /// Snapshots that a list of an archive must have: the last Complete one of every policy that goes there, and did before.
@@ -202,7 +203,13 @@ impl Helm {
         }
         let now = self.hands.app.clock.now();
         self.check_seat(now);
-        for action in hear(&mut self.desk, event, &self.identities, now) {
+        let before = self.desk.git.newest.clone();
+        let actions = hear(&mut self.desk, event, &self.identities, now);
+        let newest = self.desk.git.newest.as_ref();
+        if newest.is_some_and(|newest| before.is_none_or(|before| !Arc::ptr_eq(&before, newest))) {
+            loaded(&self.hands, now, &self.desk.git);
+        }
+        for action in actions {
             self.begin(action);
         }
     }
@@ -250,6 +257,8 @@ impl Helm {
     }
 }
 
+#[cfg(test)]
+mod followed;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -47,6 +47,10 @@
 - name: BACKSTAY_NOTIFY
   value: /etc/backstay/notify/{{ .Values.notify.key }}
 {{- end }}
+{{- with .Values.openTelemetry.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -66,9 +70,9 @@
 - name: BACKSTAY_POLICY_PATH
   value: {{ . | quote }}
 {{- end }}
-{{- if $git.allowedSignersConfigMap }}
+{{- if or $git.allowedSignersConfigMap $git.allowedSignersSecret }}
 - name: BACKSTAY_ALLOWED_SIGNERS
-  value: /etc/backstay/signers/allowed_signers
+  value: /etc/backstay/signers
 {{- end }}
 {{- if $git.existingSecret }}
 {{- if eq (include "backstay.transport" .) "ssh" }}

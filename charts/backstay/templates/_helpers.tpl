@@ -90,6 +90,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if regexMatch "^ssh://|^[^/:]+@[^/:]+:" .Values.policyRepository.url -}}ssh{{- else -}}http{{- end -}}
 {{- end -}}
 
+{{/* Port of the OpenTelemetry collector: that of its address, else that of its scheme. */}}
+{{- define "backstay.collectorPort" -}}
+{{- $url := urlParse .Values.openTelemetry.endpoint -}}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+{{- if $port -}}{{ $port }}{{- else if eq $url.scheme "https" -}}443{{- else -}}80{{- end -}}
+{{- end -}}
+
 {{/* A security context without the ids that OpenShift chooses itself. */}}
 {{- define "backstay.context" -}}
 {{- if .openshift -}}
@@ -105,7 +112,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (has $git.source (list "git" "both")) (not $git.url) -}}
 {{- fail (printf "policyRepository.source is %q, but policyRepository.url is empty" $git.source) -}}
 {{- end -}}
-{{- range $name, $value := dict "existingSecret" $git.existingSecret "allowedSignersConfigMap" $git.allowedSignersConfigMap -}}
+{{- range $name, $value := dict "existingSecret" $git.existingSecret "allowedSignersConfigMap" $git.allowedSignersConfigMap "allowedSignersSecret" $git.allowedSignersSecret -}}
 {{- if and $value (not $git.url) -}}
 {{- fail (printf "policyRepository.%s is set, but policyRepository.url is empty" $name) -}}
 {{- end -}}

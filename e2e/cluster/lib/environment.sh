@@ -65,7 +65,7 @@ programs_linked() {
   local program
   [[ -x $KUBE ]] && ln -sf "$KUBE" "$DIR/bin/kubectl"
   for program in "$CACHE"/bin/{sops,kustomize,helm,kube-score}; do ln -sf "$program" "$DIR/bin/"; done
-  for program in age age-keygen zstd promtool lua5.4; do
+  for program in age age-keygen zstd promtool lua5.4 gpg; do
     if have "$program"; then ln -sf "$(command -v "$program")" "$DIR/bin/"; else skip "$program" "not installed"; fi
   done
   for program in kubectl sops kustomize helm kube-score; do

@@ -6,7 +6,7 @@
 PACKAGES=(
   etcd-server etcd-client containerd runc containernetworking-plugins busybox-static iproute2 nftables
   radosgw ceph-mon ceph-osd ceph-common
-  git openssh-server openssh-client openssl curl jq age zstd util-linux
+  git openssh-server openssh-client openssl curl jq age zstd util-linux gnupg
   python3-venv prometheus lua5.4 socat
 )
 

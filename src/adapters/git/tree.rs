@@ -15,8 +15,9 @@ use super::handles::Handles;
 use super::pending::Pending;
 use super::push::{self, Target};
 use super::reference::Position;
-use super::{failure, verify, write};
-use crate::ports::git::{self, CommitDraft, Edits, Error, Pushed};
+use super::verify::signature::{self, Signed};
+use super::{failure, write};
+use crate::ports::git::{self, CommitDraft, Edits, Error, Pushed, Signers};
 
 /// An opened repository. What it writes nobody sees until it is pushed.
 pub struct Tree {
@@ -45,7 +46,7 @@ impl git::Tree for Tree {
         self.commit.as_ref().map(|(_, text)| text.as_str())
     }
 
-    fn signer(&self, allowed: &str) -> Result<String, Error> {
+    fn signer(&self, allowed: &[Signers], now: Timestamp) -> Result<String, Error> {
         let untrusted = |commit: &str, reason: &str| Error::Untrusted {
             url: self.target.url.clone(),
             commit: commit.to_owned(),
@@ -59,7 +60,8 @@ impl git::Tree for Tree {
             let seconds = repository.find_commit(*id).map_err(failure::local)?.time().seconds();
             let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
             let signature = String::from_utf8_lossy(&signature);
-            verify::signer(&signed, &signature, time, allowed).map_err(|reason| untrusted(text, &reason))
+            let signed = Signed { content: &signed, signature: &signature, time };
+            signature::signer(&signed, allowed, now).map_err(|reason| untrusted(text, &reason))
         })
     }
 

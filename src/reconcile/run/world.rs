@@ -21,6 +21,7 @@ use crate::engine::seal::age::generate;
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{Conflicts, ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
 use crate::ports::http::{Answer, Http, Post, Unanswered};
+use crate::ports::trace::Traces;
 
 pub const HOME: &str = "backstay";
 
@@ -32,6 +33,7 @@ pub struct World {
     pub recipient: String,
     pub identity: PathBuf,
     pub posts: Arc<Posts>,
+    pub traces: Option<Arc<dyn Traces>>,
 }
 
 /// Takes everything that is posted.
@@ -59,8 +61,15 @@ impl World {
         let identity = folder.path().join("key.txt");
         fs::write(&identity, &pair.file).unwrap();
         fs::create_dir(folder.path().join("policy")).unwrap();
-        let world =
-            Self { clock, cluster, folder, recipient: pair.recipient, identity, posts: Arc::default() };
+        let world = Self {
+            clock,
+            cluster,
+            folder,
+            recipient: pair.recipient,
+            identity,
+            posts: Arc::default(),
+            traces: None,
+        };
         world.make(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})).await;
         for kind in KINDS {
             world.make(kind.definition()).await;
@@ -136,6 +145,7 @@ impl World {
         };
         let mut app = App::with_cluster(settings, self.clock.clone(), connected);
         app.http = self.posts.clone();
+        app.traces = self.traces.clone();
         Arc::new(app)
     }
 

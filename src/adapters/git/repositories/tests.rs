@@ -207,7 +207,9 @@ async fn a_commit_that_git_signed_is_trusted_and_any_other_is_not() {
     let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&key).output();
     assert!(made.unwrap().status.success());
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let allowed = format!("ada@example.com namespaces=\"git\" {public}");
+    let now = "2026-11-27T10:00:00Z".parse().unwrap();
+    let signers = |text: String| [git::Signers { file: "allowed".into(), text }];
+    let allowed = signers(format!("ada@example.com namespaces=\"git\" {public}"));
     let work = home.path().join("work");
     let run = |arguments: &[&str]| git(&work, arguments);
     git(home.path(), &["clone", "-q", &folder.display().to_string(), &work.display().to_string()]);
@@ -220,10 +222,10 @@ async fn a_commit_that_git_signed_is_trusted_and_any_other_is_not() {
     };
     commit("-S");
     let tree = opened(&repositories, &remote).await;
-    assert_eq!(tree.signer(&allowed).unwrap(), "ada@example.com");
-    let stranger = tree.signer("# nobody\n").unwrap_err().to_string();
+    assert_eq!(tree.signer(&allowed, now).unwrap(), "ada@example.com");
+    let stranger = tree.signer(&signers("# nobody\n".into()), now).unwrap_err().to_string();
     assert!(stranger.contains("which is no allowed signer"), "{stranger}");
     commit("--no-gpg-sign");
-    let unsigned = opened(&repositories, &remote).await.signer(&allowed).unwrap_err().to_string();
+    let unsigned = opened(&repositories, &remote).await.signer(&allowed, now).unwrap_err().to_string();
     assert!(unsigned.ends_with("is not to be trusted: it is not signed"), "{unsigned}");
 }

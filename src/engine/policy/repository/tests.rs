@@ -77,7 +77,7 @@ impl Tree for Files {
         Some("c0ffee")
     }
 
-    fn signer(&self, _: &str) -> Result<String, git::Error> {
+    fn signer(&self, _: &[git::Signers], _: jiff::Timestamp) -> Result<String, git::Error> {
         Err(git::Error::Local("unsigned".into()))
     }
 

@@ -1,6 +1,6 @@
 //! Checks who signed a commit with an SSH key, as `git verify-commit` does with `gpg.ssh.allowedSignersFile`.
 //!
-//! In: a signed commit, a file of allowed signers · Out: who signed · Touches: nothing
+//! In: a signed commit, lines of allowed signers · Out: who signed · Touches: nothing
 //!
 //! Source: ssh-keygen(1), "ALLOWED SIGNERS".
 
@@ -13,22 +13,18 @@ use ssh_key::{PublicKey, SshSig};
 /// The purpose that Git signs for.
 const PURPOSE: &str = "git";
 
-/// Who signed a commit: the principals that the file of allowed signers has for the key.
+/// Who signed a commit: the principals that the allowed signers have for the key.
 ///
 /// `signed` is the commit without its signature. A key counts when its line allows the purpose `git`, and its time the time of
 /// the commit.
 ///
 /// # Errors
 /// Why the commit is not to be trusted, as a clause.
-pub fn signer(signed: &[u8], signature: &str, time: Timestamp, signers: &str) -> Result<String, String> {
-    if signature.starts_with("-----BEGIN PGP") {
-        return Err("it is signed with OpenPGP; only SSH signatures are checked".to_owned());
-    }
+pub fn signer(signed: &[u8], signature: &str, time: Timestamp, signers: &[Signer]) -> Result<String, String> {
     let signature =
         SshSig::from_pem(signature).map_err(|_| "its signature is no SSH signature".to_owned())?;
     let key = PublicKey::from(signature.public_key().clone());
-    let all = read(signers)?;
-    let lines: Vec<&Signer> = all.iter().filter(|line| line.key.key_data() == key.key_data()).collect();
+    let lines: Vec<&Signer> = signers.iter().filter(|line| line.key.key_data() == key.key_data()).collect();
     if lines.is_empty() {
         let print = key.fingerprint(ssh_key::HashAlg::Sha256);
         return Err(format!("it is signed by {print}, which is no allowed signer"));
@@ -42,8 +38,8 @@ pub fn signer(signed: &[u8], signature: &str, time: Timestamp, signers: &str) ->
     Ok(line.principals.clone())
 }
 
-/// A line of the file.
-struct Signer {
+/// A line of the allowed signers.
+pub struct Signer {
     principals: String,
     key: PublicKey,
     purposes: Option<String>,
@@ -60,16 +56,14 @@ impl Signer {
     }
 }
 
-/// Reads the file of allowed signers.
+/// Reads the allowed signers of a file.
 ///
 /// # Errors
 /// The first line that cannot be read, by its number.
-fn read(text: &str) -> Result<Vec<Signer>, String> {
+pub fn read(text: &str) -> Result<Vec<Signer>, String> {
     let lines = text.lines().map(str::trim).enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(number, line)| one(line).map_err(|why| format!("allowed signers, line {}: {why}", number + 1)))
-        .collect()
+    lines.map(|(number, line)| one(line).map_err(|why| format!("line {}: {why}", number + 1))).collect()
 }
 
 fn one(line: &str) -> Result<Signer, String> {
@@ -139,7 +133,8 @@ mod tests {
 
     fn said(signed: &[u8], signature: &str, signers: &str) -> String {
         let time = "2026-11-27T10:00:00Z".parse().unwrap();
-        signer(signed, signature, time, signers).unwrap_or_else(|why| format!("no: {why}"))
+        let told = read(signers).and_then(|lines| signer(signed, signature, time, &lines));
+        told.unwrap_or_else(|why| format!("no: {why}"))
     }
 
     #[test]
@@ -168,7 +163,6 @@ mod tests {
                 said(b"commit", &good, &format!("\n{}", ada.line("valid-after=\"soon\""))),
                 "line 2: \"soon\" is no time",
             ),
-            (said(b"commit", "-----BEGIN PGP SIGNATURE-----\n", ""), "signed with OpenPGP"),
             (said(b"commit", "", &ada.line("")), "no SSH signature"),
         ];
         for (said, wanted) in cases {
