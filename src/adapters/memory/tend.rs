@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::control::{is_due, make, release, set_status, snapshot};
@@ -15,6 +16,9 @@ use super::workloads;
 use crate::domain::fixup::Propagation;
 use crate::domain::object::Json;
 
+/// How long events are kept.
+const EVENT_TTL: SignedDuration = SignedDuration::from_hours(1);
+
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// Lets all controllers work until nothing changes any more.
@@ -24,6 +28,7 @@ pub fn settle(state: &mut State) {
         namespaces(state);
         garbage(state);
         protection(state);
+        events(state);
         workloads::run(state);
         if !state.store.take_changed() {
             return;
@@ -106,6 +111,17 @@ fn namespaces(state: &mut State) {
         if content(state).is_empty() && finalizers(&namespace).is_empty() {
             state.store.remove(&slot);
         }
+    }
+}
+
+/// Forgets events as the API server does: an hour after they were made (`--event-ttl`).
+fn events(state: &mut State) {
+    let made = |event: &Json| event.pointer("/metadata/creationTimestamp")?.as_str()?.parse().ok();
+    let old = |event: &Json| made(event).is_some_and(|made| state.now.duration_since(made) > EVENT_TTL);
+    let old: Vec<Slot> =
+        state.store.of("events").filter(|(_, event)| old(event)).map(|(slot, _)| slot.clone()).collect();
+    for slot in old {
+        state.store.remove(&slot);
     }
 }
 

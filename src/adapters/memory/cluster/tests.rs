@@ -178,7 +178,7 @@ async fn an_expired_list_offers_to_go_on_in_the_present() {
 }
 
 #[tokio::test]
-async fn events_are_served_twice_and_kept_once() {
+async fn events_are_served_twice_kept_once_and_forgotten_after_an_hour() {
     let world = World::shop().await;
     let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop"}});
     world.add("events", event).await;
@@ -187,6 +187,10 @@ async fn events_are_served_twice_and_kept_once() {
         let read = world.cluster.get(resource, Some("shop"), "e").await.unwrap().unwrap();
         assert_eq!(read.gvk(), resource.gvk);
     }
+    world.clock.advance(Duration::from_mins(59));
+    assert!(world.get("events", "e").await.is_some());
+    world.clock.advance(Duration::from_mins(2));
+    assert!(world.get("events", "e").await.is_none());
 }
 
 #[tokio::test]
