@@ -115,17 +115,12 @@ impl Cluster {
 
     /// Notes a call, and lets it fail where that was ordered.
     async fn enter(&self, verb: Verb, resource: &str, what: String) -> Result<(), Error> {
-        self.enter_list(verb, resource, what, None).await
+        self.enter_list((verb, resource, what), None).await
     }
 
     /// The same for a page with a token; `resume` is the token that goes on in the present state.
-    async fn enter_list(
-        &self,
-        verb: Verb,
-        resource: &str,
-        what: String,
-        resume: Option<String>,
-    ) -> Result<(), Error> {
+    async fn enter_list(&self, call: (Verb, &str, String), resume: Option<String>) -> Result<(), Error> {
+        let (verb, resource, what) = call;
         let effect = {
             let mut shared = self.lock();
             shared.calls.push(what);
@@ -260,7 +255,7 @@ impl Reader for Cluster {
         let name = resource.full_name();
         let after = request.token.as_deref().and_then(|token| token.split_once(' '));
         let resume = after.map(|(_, after)| format!("now {after}"));
-        self.enter_list(Verb::List, &name, format!("list {name}"), resume).await?;
+        self.enter_list((Verb::List, &name, format!("list {name}")), resume).await?;
         let mut shared = self.lock();
         let kind = shared.readable(resource, "list")?;
         shared.page(&kind, resource, request)
