@@ -317,6 +317,7 @@ pub mod adapters {
         pub mod admit; // what it checks and fills in
         pub mod network; // addresses of Services
         pub mod metadata; // what only a server sets
+        pub mod patch; // an object after a patch
         pub mod state; // one write
         pub mod control; // how controllers work
         pub mod workloads; // controllers of workloads

@@ -159,6 +159,7 @@ fn settings() -> desk::Settings {
         restores: false,
         runs: 4,
         cluster: "prod".into(),
+        fallback: desk::Fallback::Views,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::receiver::Receiver;
 use crate::domain::repository_view::RepositorySpec;
 use crate::engine::policy::receivers;
 use crate::reconcile::board::Board;
-use crate::reconcile::desk::Settings;
+use crate::reconcile::desk::{Fallback, Settings};
 use crate::reconcile::notice::Known;
 use crate::reconcile::run::{Lines, run as reconcile};
 use crate::web::server::{Pages, listen, serve};
@@ -74,6 +74,11 @@ async fn settings(app: &App, args: &RunArgs) -> Result<Settings, Failure> {
         restores: args.restore,
         runs: usize::from(args.max_runs),
         cluster: app.cluster_name().await.map_err(unknown)?,
+        fallback: if source == PolicySource::Both && app.settings.allowed_signers.is_none() {
+            Fallback::Views
+        } else {
+            Fallback::Revision
+        },
     })
 }
 

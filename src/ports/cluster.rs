@@ -232,6 +232,9 @@ pub trait Writer: Send + Sync {
         place: Place<'_>,
         propagation: Propagation,
     ) -> Result<(), Error>;
+
+    /// Deletes the object as it was read; [`Error::Conflict`] where it has changed since, or another one has its name.
+    async fn delete_as_read(&self, resource: &Resource, read: &Manifest) -> Result<(), Error>;
 }
 
 /// One object's place in the URL of its resource.

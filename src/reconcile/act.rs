@@ -167,9 +167,9 @@ impl Hands {
                 let result = self.at_home(hide).await;
                 Event::Shown(key, None, result)
             }
-            Telling::Release(key, uid) => {
+            Telling::Release(key) => {
                 let release =
-                    async |reach: Reach<'_>, home: &str| resources::release(&reach, home, &key, &uid).await;
+                    async |reach: Reach<'_>, home: &str| resources::release(&reach, home, &key).await;
                 let result = self.at_home(release).await;
                 Event::Shown(key, None, result)
             }

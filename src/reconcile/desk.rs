@@ -38,6 +38,17 @@ pub struct Settings {
     pub runs: usize,
     /// Name of the cluster.
     pub cluster: String,
+    /// What is in force where the repository has not given a revision to this process yet.
+    pub fallback: Fallback,
+}
+
+/// What is in force while a repository cannot be reached or its newest commit is not trusted, and none was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The views of its documents. Whoever may write custom resources can make one that looks like a view.
+    Views,
+    /// The revision that was in force last, read from Git again: where custom resources are no policy, or commits are signed.
+    Revision,
 }
 
 /// How often custom resources are listed.
@@ -95,8 +106,8 @@ pub struct Desk {
     pub showing: BTreeSet<Key>,
     /// Views of snapshots, as they stand in the cluster.
     pub shown: BTreeMap<String, Json>,
-    /// Custom resources that others write, and the uid of those that Backstay still holds fields of: they were views once.
-    pub theirs: BTreeMap<Key, Option<String>>,
+    /// Custom resources that others write, and whether there is something in them to let go of: they were views once.
+    pub theirs: BTreeMap<Key, bool>,
     /// Snapshots as they should be shown.
     pub snapshot_views: SnapshotViews,
     /// What is shown of the policy repository.
@@ -130,6 +141,13 @@ pub struct Source {
     pub remembered: Option<String>,
     /// When that revision is looked for; `None` while it is, or need not be.
     pub recall_at: Option<Timestamp>,
+}
+
+impl Source {
+    /// Whether the revision that was in force last is at hand.
+    pub fn is_as_remembered(&self) -> bool {
+        self.good.as_ref().is_some_and(|good| self.remembered.is_none() || good.revision == self.remembered)
+    }
 }
 
 /// A policy in force.

@@ -68,8 +68,8 @@ pub enum Telling {
     Show(Key, Json),
     /// Deletes a view.
     Hide(Key),
-    /// Gives up what Backstay applied to an object with this uid that is somebody else's now.
-    Release(Key, String),
+    /// Lets go of a view that is somebody else's now.
+    Release(Key),
     /// Tells the leader that the policy repository has changed.
     Knock,
     /// Tells people, as an event of the cluster.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desk::{AGAIN, Desk, LIST};
+use super::desk::{AGAIN, Desk, Fallback, LIST};
 use super::event::Listing;
 use super::merge::{Merged, merge};
 use super::resource::{Key, REPOSITORY, Resource};
@@ -70,7 +70,7 @@ pub fn remembered(
             return;
         }
     };
-    if desk.git.good.is_some() {
+    if desk.git.good.is_some() && desk.git.newest.is_some() {
         return;
     }
     desk.git.good = Some(Arc::new(repository));
@@ -87,7 +87,7 @@ pub fn listed(desk: &mut Desk, listed: Result<Listing, String>, identities: &Ide
         Err(reason) => return tracing::warn!("cannot list custom resources: {reason}"),
     };
     let theirs = resources.iter().filter(|resource| !resource.is_view);
-    desk.theirs = theirs.map(|one| (one.key.clone(), one.held.then(|| one.uid.clone()))).collect();
+    desk.theirs = theirs.map(|one| (one.key.clone(), one.held.is_some())).collect();
     if !desk.settings.resources {
         resources.retain(|resource| resource.is_view);
     }
@@ -121,21 +121,24 @@ pub fn listed(desk: &mut Desk, listed: Result<Listing, String>, identities: &Ide
 }
 
 /// Makes policy of what is known, and says whether that could be. Before the repository has answered for the first time nothing
-/// is in force; where it cannot be reached, the views of its documents stand in for them.
+/// is in force; where it cannot be reached, the views of its documents stand in for them, or the revision that was in force does.
 fn merge_anew(desk: &mut Desk, identities: &Identities, now: Timestamp) -> bool {
     let Some(resources) = &desk.resources else { return false };
     let stand_in: Vec<Resource>;
-    let resources = if !desk.settings.git || desk.git.newest.is_some() {
+    let mut newest = desk.git.newest.as_deref();
+    let resources = if !desk.settings.git || newest.is_some() {
         resources
-    } else if desk.git.unreachable.is_some() {
+    } else if desk.git.unreachable.is_some() && desk.settings.fallback == Fallback::Views {
         let views = resources.iter().filter(|one| one.key.kind != "PolicyRepository");
         stand_in = views.map(|one| Resource { is_view: false, ..one.clone() }).collect();
         &stand_in
+    } else if desk.git.unreachable.is_some() && desk.git.is_as_remembered() {
+        newest = desk.git.good.as_deref();
+        resources
     } else {
         return false;
     };
-    let Merged { in_force, rejected, wrong } =
-        merge(desk.git.newest.as_deref(), desk.git.good.as_deref(), resources, identities);
+    let Merged { in_force, rejected, wrong } = merge(newest, desk.git.good.as_deref(), resources, identities);
     desk.git.problems = rejected.iter().take(SHOWN).map(ToString::to_string).collect();
     for problem in &desk.git.problems {
         tracing::error!("the newest revision is not in force: {problem}");
@@ -155,3 +158,6 @@ fn text(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(|one| format!("{}: {}", one.path, one.message)).collect();
     lines.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desk::{Desk, LIST, Location, Policy, Recall, Restore, Run, VERIFY};
+use super::desk::{Desk, Fallback, LIST, Location, Policy, Recall, Restore, Run, VERIFY};
 use super::due::Verdict;
 use super::event::{Action, News, Tone, Views};
 use super::lease;
@@ -52,8 +52,10 @@ pub fn next(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
         desk.git.asked = view.and_then(|view| view.requested.clone());
         actions.push(Action::Fetch(None));
     }
-    if desk.git.good.is_none() && !desk.git.problems.is_empty() {
-        // The newest revision was broken before this process began: the one that was in force stays so.
+    let broken = desk.git.good.is_none() && !desk.git.problems.is_empty();
+    let refused = desk.git.newest.is_none() && desk.git.unreachable.is_some() && !desk.git.is_as_remembered();
+    if broken || refused && desk.settings.fallback == Fallback::Revision {
+        // The newest revision was no good before this process began: the one that was in force stays so.
         if take(&mut desk.git.recall_at, now, None) {
             actions.extend(desk.git.remembered.clone().map(|revision| Action::Fetch(Some(revision))));
         }

@@ -59,14 +59,23 @@ pub struct Resource {
     pub generation: i64,
     /// Whether Backstay made it of a document in Git, and nobody has applied one of their own over it.
     pub is_view: bool,
-    /// Whether fields of it belong to Backstay, which applied them as a view.
-    pub held: bool,
+    /// What Backstay has to let go of where it was a view and is somebody else's now.
+    pub held: Option<Held>,
     /// The value of [`REQUESTED`].
     pub requested: Option<String>,
     /// What it wants.
     pub spec: Json,
     /// What was written about it.
     pub status: Json,
+}
+
+/// What Backstay lets go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Everything that it applied: somebody else has applied all that is theirs on the server.
+    Fields,
+    /// Its labels. Who applies on the client sends only what is different, so nobody owns the rest but Backstay.
+    Labels,
 }
 
 impl Resource {
@@ -81,8 +90,8 @@ impl Resource {
             key: Key::new(kind, object.name()),
             uid: text("/metadata/uid"),
             generation: object.at("/metadata/generation").and_then(Json::as_i64).unwrap_or_default(),
-            is_view: object.label(SOURCE).is_some() && (written_by == Author::Backstay || !applied(object)),
-            held: appliers(object).any(|manager| manager == FIELD_MANAGER),
+            is_view: written_by == Author::Backstay || object.label(SOURCE).is_some() && !applied(object),
+            held: if written_by == Author::People { held(object) } else { None },
             requested: object.annotation(REQUESTED).map(str::to_owned),
             spec: object.at("/spec").cloned().unwrap_or(Json::Null),
             status: object.at("/status").filter(|status| written(status)).cloned().unwrap_or(Json::Null),
@@ -105,6 +114,16 @@ impl Resource {
 /// Whether somebody else applies it, such as Flux or Argo CD: then it is theirs, whatever its labels say.
 fn applied(object: &Manifest) -> bool {
     object.annotation(LAST_APPLIED).is_some() || appliers(object).any(|manager| manager != FIELD_MANAGER)
+}
+
+/// What is left of a view. Labels that somebody's own document has are theirs.
+fn held(object: &Manifest) -> Option<Held> {
+    object.label(SOURCE)?;
+    if let Some(document) = object.annotation(LAST_APPLIED) {
+        return (!document.contains(SOURCE)).then_some(Held::Labels);
+    }
+    let (ours, others): (Vec<_>, Vec<_>) = appliers(object).partition(|manager| *manager == FIELD_MANAGER);
+    (!ours.is_empty() && !others.is_empty()).then_some(Held::Fields)
 }
 
 /// Who applies the object, by the field managers that the API server keeps; its status is not meant.
@@ -159,22 +178,51 @@ mod tests {
         assert_eq!(resource.requested.as_deref(), Some("1"));
         assert_eq!(of_path(&resource.file().path), Some(resource.key));
         assert_eq!(of_path("policies/nightly.yaml"), None);
-        let mut edited = object.clone();
-        let by = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation});
-        edited["metadata"]["managedFields"] =
-            json!([by("backstay", "Apply"), by("kubectl-annotate", "Update")]);
-        let read = |object: &Json| Resource::read(&Manifest::parse(object.clone()).unwrap()).unwrap();
-        assert_eq!((read(&edited).is_view, read(&edited).held), (true, true));
-        edited["metadata"]["managedFields"] =
-            json!([by("kustomize-controller", "Apply"), by("backstay", "Apply")]);
-        assert_eq!((read(&edited).is_view, read(&edited).held), (false, true));
-        edited["metadata"]["managedFields"] = json!([]);
-        edited["metadata"]["annotations"][LAST_APPLIED] = json!("{}");
-        assert_eq!((read(&edited).is_view, read(&edited).held), (false, false));
-        edited["kind"] = json!("Snapshot");
-        assert!(read(&edited).is_view);
         let mut gone = object;
         gone["metadata"]["deletionTimestamp"] = json!("2026-11-27T10:00:00Z");
         assert_eq!(Resource::read(&Manifest::parse(gone).unwrap()), None);
+    }
+
+    /// Whether a view with these field managers, annotations and labels is still one, and what is left of it.
+    fn told(managers: &[(&str, &str)], applied: Option<&str>, label: bool) -> (bool, Option<Held>) {
+        let entry = |(manager, operation): &(&str, &str)| json!({"manager": manager, "operation": operation});
+        let mut object = json!({
+            "apiVersion": API_VERSION, "kind": "BackupPolicy",
+            "metadata": {"name": "nightly", "managedFields": managers.iter().map(entry).collect::<Vec<_>>()},
+        });
+        if label {
+            object["metadata"]["labels"] = json!({SOURCE: "git"});
+        }
+        if let Some(document) = applied {
+            object["metadata"]["annotations"] = json!({LAST_APPLIED: document});
+        }
+        let read = Resource::read(&Manifest::parse(object).unwrap()).unwrap();
+        (read.is_view, read.held)
+    }
+
+    #[test]
+    fn a_view_is_whose_who_applies_it_and_nothing_of_theirs_is_let_go_of() {
+        let (ours, flux) = (("backstay", "Apply"), ("kustomize-controller", "Apply"));
+        let edit = ("kubectl-edit", "Update");
+        assert_eq!(told(&[ours], None, true), (true, None));
+        assert_eq!(told(&[ours, edit], None, true), (true, None));
+        assert_eq!(told(&[ours, flux], None, true), (false, Some(Held::Fields)));
+        // Let go of already; the label is of Flux's own document.
+        assert_eq!(told(&[flux], None, true), (false, None));
+        let client = ("kubectl-client-side-apply", "Update");
+        assert_eq!(told(&[ours, client], Some("{}"), true), (false, Some(Held::Labels)));
+        let copied = format!("{{\"labels\":{{\"{SOURCE}\":\"git\"}}}}");
+        assert_eq!(told(&[ours, client], Some(&copied), true), (false, None));
+        // Restored by Backstay, or made a person's own by taking the label away.
+        assert_eq!(told(&[ours, flux], None, false), (false, None));
+        assert_eq!(told(&[ours], None, false), (false, None));
+    }
+
+    #[test]
+    fn what_backstay_alone_writes_is_always_a_view() {
+        let object =
+            json!({"apiVersion": API_VERSION, "kind": "PolicyRepository", "metadata": {"name": "policy"}});
+        let read = Resource::read(&Manifest::parse(object).unwrap()).unwrap();
+        assert_eq!((read.is_view, read.held), (true, None));
     }
 }

@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::event::{Listing, News, Tone, Views};
-use super::resource::{Key, REPOSITORY, REQUESTED, Resource, SOURCE};
+use super::resource::{Held, Key, REPOSITORY, REQUESTED, Resource, SOURCE};
 use super::tell::listed_kinds;
 use crate::domain::custom_resource::Kind;
 use crate::domain::document::API_VERSION;
-use crate::domain::fixup::Propagation;
-use crate::domain::object::{self, Json, Manifest, Placed};
+use crate::domain::object::{self, Json, JsonMap, Manifest, Placed};
 use crate::domain::status::whole;
 use crate::engine::gather::listing::each;
 use crate::engine::reach::Reach;
@@ -71,32 +70,34 @@ pub async fn write_status(
     }
 }
 
-/// Makes a view, or makes it as it should be. Views stay out of backups.
+/// Makes a view, or makes it as it should be. Views stay out of backups. What is somebody else's by now is left alone, and so is
+/// what changes meanwhile.
 ///
 /// # Errors
-/// The API server refuses, or gives no answer.
+/// The API server refuses, or gives no answer; somebody was faster.
 pub async fn show(reach: &Reach<'_>, home: &str, key: &Key, content: &Json) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
+    let kind = kind.resource();
+    let live = reach.reader.get(&kind, Some(home), &key.name).await?;
+    let found = live.as_ref().and_then(Resource::read);
+    if live.is_some() && found.is_none_or(|found| !found.is_view) {
+        return Ok(());
+    }
     let whole = key.kind == "Snapshot";
     let spec = if whole { &content["spec"] } else { content };
-    let labels = json!({
-        SOURCE: if whole { "archive" } else { "git" },
-        "app.kubernetes.io/managed-by": "backstay",
-        "backstay.dev/exclude": "true",
-    });
-    let object = json!({
-        "apiVersion": API_VERSION,
-        "kind": key.kind,
-        "metadata": {"name": key.name, "namespace": home, "labels": labels},
-        "spec": spec,
-    });
-    let object = Manifest::parse(object).map_err(|error| cluster::Error::Garbled(error.to_string()))?;
-    let stored = reach.writer.apply(&kind.resource(), &object, Conflicts::Force, Mode::Real).await?;
+    let object = view(home, key, (spec, if whole { "archive" } else { "git" }), live.as_ref())?;
+    // A new one takes nothing from whoever makes one of its name right now.
+    let conflicts = if live.is_some() { Conflicts::Force } else { Conflicts::Refuse };
+    let stored = reach.writer.apply(&kind, &object, conflicts, Mode::Real).await?;
     if stored.at("/spec") != Some(spec) {
         // Somebody has added fields that are theirs.
-        let patch = Patch::Json(vec![json!({"op": "replace", "path": "/spec", "value": spec})]);
+        let version = stored.at("/metadata/resourceVersion").cloned().unwrap_or_default();
+        let patch = Patch::Json(vec![
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
+            json!({"op": "replace", "path": "/spec", "value": spec}),
+        ]);
         let place = Place { namespace: Some(home), name: &key.name, subresource: "" };
-        reach.writer.patch(&kind.resource(), place, &patch, Mode::Real).await?;
+        reach.writer.patch(&kind, place, &patch, Mode::Real).await?;
     }
     if whole {
         write_status(reach, home, key, &content["status"]).await?;
@@ -104,33 +105,74 @@ pub async fn show(reach: &Reach<'_>, home: &str, key: &Key, content: &Json) -> R
     Ok(())
 }
 
-/// Deletes a view. One that is gone already is no error.
+/// A view as it is applied, over no other object than the one that was read.
+fn view(
+    home: &str,
+    key: &Key,
+    (spec, source): (&Json, &str),
+    live: Option<&Manifest>,
+) -> Result<Manifest, cluster::Error> {
+    let labels = json!({
+        SOURCE: source,
+        "app.kubernetes.io/managed-by": "backstay",
+        "backstay.dev/exclude": "true",
+    });
+    let mut metadata = json!({"name": key.name, "namespace": home, "labels": labels});
+    for field in live.iter().flat_map(|_| ["uid", "resourceVersion"]) {
+        let value = live.and_then(|live| live.at(&format!("/metadata/{field}")));
+        metadata[field] = value.cloned().unwrap_or_default();
+    }
+    let object = json!({"apiVersion": API_VERSION, "kind": key.kind, "metadata": metadata, "spec": spec});
+    Manifest::parse(object).map_err(|error| cluster::Error::Garbled(error.to_string()))
+}
+
+/// Deletes a view. One that is gone already is no error, and what is somebody else's by now is left alone.
 ///
 /// # Errors
-/// The API server refuses, or gives no answer.
+/// The API server refuses, or gives no answer; somebody has changed it meanwhile.
 pub async fn hide(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
-    let place = Place { namespace: Some(home), name: &key.name, subresource: "" };
-    match reach.writer.delete(&kind.resource(), place, Propagation::Background).await {
+    let kind = kind.resource();
+    let Some(live) = reach.reader.get(&kind, Some(home), &key.name).await? else { return Ok(()) };
+    if Resource::read(&live).is_none_or(|found| !found.is_view) {
+        return Ok(());
+    }
+    match reach.writer.delete_as_read(&kind, &live).await {
         Ok(()) | Err(cluster::Error::NotFound(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Gives up everything that Backstay applied to a view that somebody else applies now: its marks go, and so do fields that only
-/// the document in Git had. An object of another uid, or none, is left alone.
+/// Lets go of a view that somebody else applies now. Where they apply on the server, all that is theirs belongs to them, and the
+/// rest goes: Backstay's labels, and fields that only the document in Git had. Where they do not, only the labels go.
 ///
 /// # Errors
-/// The API server refuses, or gives no answer.
-pub async fn release(reach: &Reach<'_>, home: &str, key: &Key, uid: &str) -> Result<(), cluster::Error> {
+/// The API server refuses, or gives no answer; somebody has changed it meanwhile.
+pub async fn release(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
-    let object = json!({
-        "apiVersion": API_VERSION,
-        "kind": key.kind,
-        "metadata": {"name": key.name, "namespace": home, "uid": uid},
-    });
-    let object = Manifest::parse(object).map_err(|error| cluster::Error::Garbled(error.to_string()))?;
-    reach.writer.apply(&kind.resource(), &object, Conflicts::Force, Mode::Real).await.map(drop)
+    let kind = kind.resource();
+    let Some(live) = reach.reader.get(&kind, Some(home), &key.name).await? else { return Ok(()) };
+    let read = |field: &str| live.at(&format!("/metadata/{field}")).cloned().unwrap_or_default();
+    let (uid, version) = (read("uid"), read("resourceVersion"));
+    match Resource::read(&live).and_then(|found| found.held) {
+        None => Ok(()),
+        Some(Held::Fields) => {
+            let metadata =
+                json!({"name": key.name, "namespace": home, "uid": uid, "resourceVersion": version});
+            let nothing = json!({"apiVersion": API_VERSION, "kind": key.kind, "metadata": metadata});
+            let nothing = Manifest::parse(nothing);
+            let nothing = nothing.map_err(|error| cluster::Error::Garbled(error.to_string()))?;
+            reach.writer.apply(&kind, &nothing, Conflicts::Force, Mode::Real).await.map(drop)
+        }
+        Some(Held::Labels) => {
+            let ours = [SOURCE, "app.kubernetes.io/managed-by", "backstay.dev/exclude"];
+            let labels: JsonMap = ours.into_iter().map(|label| (label.to_owned(), Json::Null)).collect();
+            let metadata = json!({"labels": labels, "resourceVersion": version});
+            let patch = Patch::Merge(json!({"metadata": metadata}));
+            let place = Place { namespace: Some(home), name: &key.name, subresource: "" };
+            reach.writer.patch(&kind, place, &patch, Mode::Real).await.map(drop)
+        }
+    }
 }
 
 /// Asks the leader to fetch the policy repository, by the annotation that people use.

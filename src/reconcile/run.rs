@@ -262,4 +262,6 @@ mod followed;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod views;
+#[cfg(test)]
 mod world;

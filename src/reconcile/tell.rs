@@ -142,6 +142,10 @@ fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
     let shadowed = desk.force.shadowed.iter().map(|key| format!("{key}: a custom resource stands in for it"));
     let sealed =
         desk.force.sealed.iter().map(|key| format!("{key}: it is encrypted in Git and not shown here"));
+    let hidden = desk.views.keys().filter(|key| desk.theirs.contains_key(*key));
+    let hidden = hidden.map(|key| {
+        format!("{key}: it is not shown, a custom resource has its name; that one is no policy: delete it")
+    });
     json!(RepositoryStatus {
         observed_generation: generation,
         conditions: conditions(&before.conditions, &claims::repository(&desk.git), generation, now),
@@ -149,7 +153,7 @@ fn repository(desk: &Desk, key: &Key, now: Timestamp) -> Json {
         revision: revision(&desk.git.good).or_else(|| desk.git.remembered.clone()),
         last_attempted_revision: revision(&desk.git.newest),
         problems: desk.git.problems.clone(),
-        notes: shadowed.chain(sealed).collect(),
+        notes: shadowed.chain(sealed).chain(hidden).collect(),
         last_handled_request: desk.git.handled.clone(),
     })
 }
@@ -177,11 +181,10 @@ fn views(desk: &mut Desk) -> Vec<Telling> {
     if desk.settled {
         actions.extend(stale.take(BURST).map(Telling::Hide));
     }
-    let held = desk.theirs.iter().filter_map(|(key, held)| Some((key.clone(), held.clone()?)));
-    let held = held.filter(|(key, _)| desk.may_show(key)).take(BURST);
-    actions.extend(held.map(|(key, uid)| Telling::Release(key, uid)));
+    let held = desk.theirs.iter().filter(|(key, held)| **held && desk.may_show(key)).take(BURST);
+    actions.extend(held.map(|(key, _)| Telling::Release(key.clone())));
     for action in &actions {
-        if let Telling::Show(key, _) | Telling::Hide(key) | Telling::Release(key, _) = action {
+        if let Telling::Show(key, _) | Telling::Hide(key) | Telling::Release(key) = action {
             desk.showing.insert(key.clone());
         }
     }

@@ -8,6 +8,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
+use serde_json::json;
 
 use super::call::{Call, collection, item, send, with_query};
 use super::connect::ApiServer;
@@ -84,6 +85,19 @@ impl Writer for ApiServer {
         let path = with_query(&path, &[("propagationPolicy", propagation)]);
         let call = Call { method: Method::DELETE, ..Call::get(path) };
         send(self, call).await?.success(Content::of(resource)).map(drop)
+    }
+
+    async fn delete_as_read(&self, resource: &Resource, read: &Manifest) -> Result<(), Error> {
+        let path = item(resource, read.namespace(), read.name())?;
+        let only = |field: &str| read.as_json()["metadata"][field].clone();
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": only("uid"), "resourceVersion": only("resourceVersion")},
+        });
+        let body = ("application/json", options.to_string().into_bytes());
+        self.write(resource, Method::DELETE, path, body).await.map(drop)
     }
 }
 

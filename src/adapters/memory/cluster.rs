@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::fault::{Effect, Fault, Verb};
 use super::kinds::Kind;
-use super::metadata::only_names;
+use super::metadata::{only_names, same};
+use super::patch::patched;
 use super::selector;
 use super::state::{By, State};
 use super::store::Slot;
@@ -356,6 +357,21 @@ impl Writer for Cluster {
         tend::settle(&mut shared.state);
         Ok(())
     }
+
+    async fn delete_as_read(&self, resource: &Resource, read: &Manifest) -> Result<(), Error> {
+        let full = resource.full_name();
+        let place = Place { namespace: read.namespace(), name: read.name(), subresource: "" };
+        let what = format!("delete {full} {}", at(place.namespace, place.name));
+        self.enter(Verb::Delete, &full, what).await?;
+        let mut shared = self.lock();
+        let kind = shared.readable(resource, "delete")?;
+        let live = shared.state.live(&slot(&kind, place))?;
+        same(&live, read.as_json(), "uid")?;
+        same(&live, read.as_json(), "resourceVersion")?;
+        shared.state.delete(&slot(&kind, place), Propagation::Background)?;
+        tend::settle(&mut shared.state);
+        Ok(())
+    }
 }
 
 fn call(verb: &str, mode: Mode, resource: &str, place: &str) -> String {
@@ -378,20 +394,6 @@ fn scale(object: &Json) -> Json {
             "resourceVersion": metadata["resourceVersion"]},
         "spec": {"replicas": object["spec"]["replicas"]},
         "status": {"replicas": object["status"]["replicas"]}})
-}
-
-fn patched(object: &Json, patch: &Patch) -> Result<Json, Error> {
-    let mut after = object.clone();
-    match patch {
-        Patch::Merge(change) => json_patch::merge(&mut after, change),
-        Patch::Json(operations) => {
-            let operations: json_patch::Patch = serde_json::from_value(Json::Array(operations.clone()))
-                .map_err(|_| Error::Invalid("the patch is no JSON Patch".into()))?;
-            json_patch::patch(&mut after, &operations)
-                .map_err(|e| Error::Invalid(format!("the server rejected the patch: {}", e.kind)))?;
-        }
-    }
-    Ok(after)
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub async fn holds(reader: &dyn Reader, writer: &dyn Writer, clock: &dyn Clock) 
     replicas_change_through_the_scale_subresource(&world).await;
     fixed_fields_are_refused(&world).await;
     finalizers_hold_what_is_deleted(&world).await;
+    what_has_changed_is_not_deleted_as_it_was_read(&world).await;
     owners_take_along_what_they_own(&world).await;
     services_get_addresses(&world).await;
     definitions_add_kinds(&world).await;
@@ -259,6 +260,24 @@ async fn finalizers_hold_what_is_deleted(world: &World<'_>) {
     assert_eq!(world.get(CONFIG, "held").await, None);
     let again = world.delete(CONFIG, "held", Propagation::Background).await;
     assert!(matches!(again, Err(Error::NotFound(_))), "{again:?}");
+}
+
+async fn what_has_changed_is_not_deleted_as_it_was_read(world: &World<'_>) {
+    let resource = world.resource(CONFIG.0, CONFIG.1);
+    let delete = async |read: &Manifest| world.writer.delete_as_read(&resource, read).await;
+    let first = world.create(world.config("seen", &json!({"a": "1"}))).await.unwrap();
+    world.patch(CONFIG, "seen", "", Patch::Merge(json!({"data": {"a": "2"}}))).await.unwrap();
+    let changed = delete(&first).await;
+    assert!(matches!(changed, Err(Error::Conflict(_))), "{changed:?}");
+    let second = world.get(CONFIG, "seen").await.unwrap();
+    delete(&second).await.unwrap();
+    assert_eq!(world.get(CONFIG, "seen").await, None);
+    let gone = delete(&second).await;
+    assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
+    world.create(world.config("seen", &json!({}))).await.unwrap();
+    let another = delete(&second).await;
+    assert!(matches!(another, Err(Error::Conflict(_))), "{another:?}");
+    world.delete(CONFIG, "seen", Propagation::Background).await.unwrap();
 }
 
 async fn owners_take_along_what_they_own(world: &World<'_>) {

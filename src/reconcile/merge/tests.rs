@@ -36,7 +36,7 @@ fn resource(kind: &'static str, name: &str, spec: Json) -> Resource {
         uid: String::new(),
         generation: 1,
         is_view: false,
-        held: false,
+        held: None,
         requested: None,
         spec,
         status: Json::Null,

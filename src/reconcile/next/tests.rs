@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::object::Json;
 use crate::domain::status::PolicyStatus;
 use crate::engine::seal::age::Identities;
-use crate::reconcile::desk::Settings;
+use crate::reconcile::desk::{Fallback, Settings};
 use crate::reconcile::event::{Telling, Tone};
 use crate::reconcile::merge::merge;
 use crate::reconcile::resource::Resource;
@@ -23,7 +23,7 @@ fn resource(kind: &'static str, name: &str, (spec, status): (Json, Json)) -> Res
         uid: name.into(),
         generation: 1,
         is_view: false,
-        held: false,
+        held: None,
         requested: None,
         spec,
         status,
@@ -40,6 +40,7 @@ fn leader(documents: Vec<Resource>, now: Timestamp) -> Desk {
         restores: true,
         runs: 2,
         cluster: "prod".into(),
+        fallback: Fallback::Views,
     };
     let mut desk = Desk::new(settings, now);
     let archive = json!({"archive": {"url": "s3://vault"}, "recipients": [RECIPIENT]});

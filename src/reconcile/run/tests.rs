@@ -7,7 +7,6 @@ use serde_json::json;
 use super::world::*;
 use super::*;
 use crate::domain::custom_resource::Kind;
-use crate::domain::fixup::Propagation;
 use crate::domain::object::{Placed, Resource};
 use crate::domain::snapshot::SnapshotRecord;
 use crate::ports::clock::Clock;
@@ -335,47 +334,6 @@ async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
         world.make(namespace("late")).await;
         world.pass(Duration::from_mins(10)).await;
         world.until("it is looked again", async || counted(1, 0)).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_somebody_applies_over_a_view_is_theirs_and_nobody_fights() {
-    let world = World::new().await;
-    world.policy("minutely", "{schedule: '* * * * *', locations: [vault], retention: {keepLast: 5}}");
-    let board = Arc::new(Board::default());
-    during(world.replica("a", &board), async {
-        let schedule = async || {
-            let view = world.get("BackupPolicy", "minutely").await?;
-            view.at("/spec/schedule").and_then(Json::as_str).map(str::to_owned)
-        };
-        world.until("there is a view", async || schedule().await.is_some()).await;
-        world
-            .apply_as(
-                "kustomize-controller",
-                json!({
-                    "apiVersion": "backstay.dev/v1alpha1", "kind": "BackupPolicy",
-                    "metadata": {"name": "minutely", "namespace": HOME},
-                    "spec": {"schedule": "0 5 * * *", "locations": ["vault"]},
-                }),
-            )
-            .await;
-        world.pass(Duration::from_secs(30)).await;
-        let object = world.get("BackupPolicy", "minutely").await.unwrap();
-        assert_eq!(schedule().await.as_deref(), Some("0 5 * * *"));
-        assert_eq!((object.label("backstay.dev/source"), object.at("/spec/retention")), (None, None));
-        let next = object.at("/status/nextRun").and_then(Json::as_str).unwrap();
-        assert_eq!(next, "2026-11-28T05:00:00Z");
-        let generation = object.at("/metadata/generation").cloned();
-        world.pass(Duration::from_mins(2)).await;
-        let later = world.get("BackupPolicy", "minutely").await.unwrap();
-        assert_eq!(later.at("/metadata/generation").cloned(), generation);
-        let kind = Kind::of("BackupPolicy").unwrap().resource();
-        let place = Place { namespace: Some(HOME), name: "minutely", subresource: "" };
-        let gone = world.cluster.writing_as("kustomize-controller");
-        gone.delete(&kind, place, Propagation::Background).await.unwrap();
-        let again = async || schedule().await.as_deref() == Some("* * * * *");
-        world.until("the document in Git is in force again", again).await;
     })
     .await;
 }

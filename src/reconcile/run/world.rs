@@ -22,6 +22,7 @@ use crate::ports::clock::Clock;
 use crate::ports::cluster::{Conflicts, ListRequest, Mode, Patch, Place, Reader, Scope, Writer};
 use crate::ports::http::{Answer, Http, Post, Unanswered};
 use crate::ports::trace::Traces;
+use crate::reconcile::desk::Fallback;
 
 pub const HOME: &str = "backstay";
 
@@ -115,6 +116,7 @@ impl World {
             restores: true,
             runs: 4,
             cluster: "prod".into(),
+            fallback: Fallback::Views,
         }
     }
 

@@ -145,6 +145,10 @@ impl Writer for Operator<'_> {
         self.0.cluster.patch(r, p, patch, m).await
     }
 
+    async fn delete_as_read(&self, r: &Resource, read: &Manifest) -> Result<(), cluster::Error> {
+        self.0.cluster.delete_as_read(r, read).await
+    }
+
     async fn delete(
         &self,
         r: &Resource,

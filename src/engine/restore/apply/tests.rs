@@ -333,6 +333,10 @@ impl Writer for Mortal<'_> {
         self.cluster.patch(r, p, patch, m).await
     }
 
+    async fn delete_as_read(&self, r: &Resource, read: &Manifest) -> Result<(), cluster::Error> {
+        self.cluster.delete_as_read(r, read).await
+    }
+
     async fn delete(&self, r: &Resource, p: Place<'_>, how: Propagation) -> Result<(), cluster::Error> {
         self.lives().await;
         self.cluster.delete(r, p, how).await

@@ -355,6 +355,10 @@ impl Writer for Rival<'_> {
         self.cluster.patch(r, p, patch, m).await
     }
 
+    async fn delete_as_read(&self, r: &Resource, read: &Manifest) -> Result<(), cluster::Error> {
+        self.cluster.delete_as_read(r, read).await
+    }
+
     async fn delete(&self, r: &Resource, p: Place<'_>, how: Propagation) -> Result<(), cluster::Error> {
         self.cluster.delete(r, p, how).await
     }
