@@ -109,7 +109,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
-    use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
+    use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey};
 
     use super::*;
 
@@ -119,7 +119,11 @@ mod tests {
 
     impl Person {
         fn new() -> Self {
-            Self { key: PrivateKey::random(&mut rand::rngs::OsRng, Algorithm::Ed25519).unwrap() }
+            Self::with(Algorithm::Ed25519)
+        }
+
+        fn with(kind: Algorithm) -> Self {
+            Self { key: PrivateKey::random(&mut rand::rngs::OsRng, kind).unwrap() }
         }
 
         fn line(&self, options: &str) -> String {
@@ -144,6 +148,17 @@ mod tests {
         for options in ["", "namespaces=\"git\"", "valid-after=\"20260101\",valid-before=\"20270101Z\""] {
             let signers = format!("# people\n\n{}\n", ada.line(options));
             assert_eq!(said(b"commit", &signature, &signers), "ada@example.org", "{options}");
+        }
+    }
+
+    #[test]
+    fn a_key_on_any_curve_of_nist_is_trusted() {
+        use EcdsaCurve::{NistP256, NistP384, NistP521};
+        for curve in [NistP256, NistP384, NistP521] {
+            let ada = Person::with(Algorithm::Ecdsa { curve });
+            let signature = ada.sign("git", b"commit");
+            assert_eq!(said(b"commit", &signature, &ada.line("")), "ada@example.org", "{curve:?}");
+            assert!(said(b"another", &signature, &ada.line("")).ends_with("does not fit its content"));
         }
     }
 
