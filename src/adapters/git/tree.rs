@@ -54,6 +54,11 @@ impl git::Tree for Tree {
         };
         let Some((id, text)) = &self.commit else { return Err(untrusted("(none)", "there is no commit")) };
         self.handles.with(|repository| {
+            let database = repository.odb().map_err(failure::local)?;
+            // There libgit2 ends what is signed; what follows would be in the commit all the same.
+            if database.read(*id).map_err(failure::local)?.data().contains(&0) {
+                return Err(untrusted(text, "it holds a NUL byte, after which nothing is signed"));
+            }
             let Ok((signature, signed)) = repository.extract_signature(id, None) else {
                 return Err(untrusted(text, "it is not signed"));
             };

@@ -264,3 +264,20 @@ async fn a_commit_that_git_signed_with_a_key_of_any_kind_is_trusted() {
         assert_eq!(ada.said(&ada.allowed).await, "ada@example.com", "{kind:?}");
     }
 }
+
+#[tokio::test]
+async fn a_commit_with_more_behind_a_nul_byte_is_not_trusted() {
+    let ada = Signing::new(&["ed25519"]);
+    ada.commit("-S");
+    let repository = git2::Repository::open(&ada.folder).unwrap();
+    let head = repository.refname_to_id("refs/heads/main").unwrap();
+    let database = repository.odb().unwrap();
+    let longer = [database.read(head).unwrap().data(), b"\0more"].concat();
+    let longer = database.write(git2::ObjectType::Commit, &longer).unwrap();
+    repository.reference("refs/heads/main", longer, true, "").unwrap();
+    let said = ada.said(&ada.allowed).await;
+    assert!(
+        said.ends_with("is not to be trusted: it holds a NUL byte, after which nothing is signed"),
+        "{said}"
+    );
+}
