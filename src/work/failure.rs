@@ -87,6 +87,9 @@ impl Failure {
                 let short = short_cluster_name(name).unwrap_or("NAME");
                 Self::misused(error).hint(format!("give it a name of your own: --cluster-name {short}"))
             }
+            wiring::Error::Traces(traces) => Self::misused(error).hint(traces.next()),
+            wiring::Error::Certificate(_) => Self::misused(error)
+                .hint("name a file with certificates as PEM, or unset the variable to trust the system's"),
             wiring::Error::Connect(_)
             | wiring::Error::NoName
             | wiring::Error::Access(_)
