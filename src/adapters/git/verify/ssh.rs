@@ -56,15 +56,40 @@ impl Signer {
     }
 }
 
+/// Why a file cannot be read.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The line, and what is wrong with it. Nothing of a private key is in it.
+    pub why: String,
+    /// What to do about it, where that is known.
+    pub next: Option<&'static str>,
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self { why, next: None }
+    }
+}
+
 /// Reads the allowed signers of a file.
 ///
 /// # Errors
 /// The first line that cannot be read, by its number.
-pub fn read(text: &str) -> Result<Vec<Signer>, String> {
+pub fn read(text: &str) -> Result<Vec<Signer>, Wrong> {
     let lines = text.lines().map(str::trim).enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|(number, line)| one(line).map_err(|why| format!("line {}: {why}", number + 1))).collect()
+    let read = |(number, line)| {
+        let at = |why| format!("line {}: {why}", number + 1);
+        if PublicKey::from_openssh(line).is_ok() {
+            let why = at("nobody stands in front of the key".to_owned());
+            return Err(Wrong { why, next: Some(WHO) });
+        }
+        one(line).map_err(|why| Wrong::from(at(why)))
+    };
+    lines.map(read).collect()
 }
+
+const WHO: &str = "put who signs in front of the key: ada@example.org ssh-ed25519 …";
 
 fn one(line: &str) -> Result<Signer, String> {
     let (principals, rest) = line.split_once(char::is_whitespace).ok_or("there is no key in it")?;
@@ -137,7 +162,8 @@ mod tests {
 
     fn said(signed: &[u8], signature: &str, signers: &str) -> String {
         let time = "2026-11-27T10:00:00Z".parse().unwrap();
-        let told = read(signers).and_then(|lines| signer(signed, signature, time, &lines));
+        let lines = read(signers).map_err(|wrong| wrong.why);
+        let told = lines.and_then(|lines| signer(signed, signature, time, &lines));
         told.unwrap_or_else(|why| format!("no: {why}"))
     }
 
