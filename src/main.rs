@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use backstay::cli::args::Cli;
 use backstay::cli::commands;
-use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,5 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // One TLS provider for the whole process: the Kubernetes client and object storage agree on it.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    commands::run(Cli::parse())
+    commands::run(Cli::typed())
 }

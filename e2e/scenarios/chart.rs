@@ -52,7 +52,7 @@ fn lint(sandbox: &Sandbox) {
 }
 
 /// What is set, and what the refusal must say.
-const WRONG: [(&str, &str); 17] = [
+const WRONG: [(&str, &str); 19] = [
     ("replica=3", "'replica' not allowed"),
     ("image.tga=1", "'tga' not allowed"),
     ("hooks.namespace=shop", "'namespace' not allowed"),
@@ -63,6 +63,8 @@ const WRONG: [(&str, &str); 17] = [
     ("clusterName=", "give the cluster a name"),
     ("image.repository=", "say which image to run"),
     ("listen.port=99999", "/listen/port"),
+    ("openTelemetry.endpoint=http://collector:65536", "/openTelemetry/endpoint"),
+    ("openTelemetry.endpoint=http://collector:4318/v1/traces", "/openTelemetry/endpoint"),
     ("fullnameOverride=Back_stay", "/fullnameOverride"),
     ("policyRepository.source=git", "policyRepository.url is empty"),
     ("policyRepository.existingSecret=git", "policyRepository.url is empty"),

@@ -177,7 +177,10 @@ fn trusted(sandbox: &Sandbox) {
     };
     validate("ada/ada.asc").expect(0);
     validate("ada").expect(0);
-    validate("eve").expect(3).says("which is no allowed signer");
+    validate("eve")
+        .expect(3)
+        .says("which is no allowed signer")
+        .says("next: sign the commit, or add the key");
     gpg(REVOKED);
     validate("eve").expect(3).says("whose primary key is revoked").says("ada@example.org");
     gpg("gpgconf --kill all; rm -r $GNUPGHOME");

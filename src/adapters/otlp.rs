@@ -26,6 +26,8 @@ use crate::ports::trace::{Span, Traces, Value};
 
 /// Spans that wait, at most.
 const QUEUE: usize = 2048;
+/// What is added to an address.
+const PATH: &str = "/v1/traces";
 /// How long one request may take, with all attempts.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last spans may take once the process ends.
@@ -36,21 +38,108 @@ const COMPLAIN: Duration = Duration::from_mins(1);
 /// Why no collector can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none. It is not shown: it may hold a password.
-    #[error("the address of the OpenTelemetry collector is no http or https URL")]
-    Address,
+    /// The address cannot be used. It is not shown: it may hold a password.
+    #[error("cannot use the address of the OpenTelemetry collector in {by}: {fault}")]
+    Address {
+        /// The option or variable that says it.
+        by: &'static str,
+        /// Why not.
+        fault: Fault,
+    },
+    /// No certificate authority can be read from the file.
+    #[error(
+        "cannot use the certificate authorities in {0}, which OTEL_EXPORTER_OTLP_CERTIFICATE names: it holds no certificate as PEM"
+    )]
+    Authorities(String),
     /// No client can be made.
     #[error("cannot set up the client for the OpenTelemetry collector: {0}")]
     Client(String),
 }
 
+impl Error {
+    /// What to do about it.
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::Address { fault: Fault::NoUrl, .. } => "name a collector as http://HOST:4318",
+            Self::Address { fault: Fault::Query, .. } => {
+                "leave out what begins with ? or #; what it is for may be said in OTEL_EXPORTER_OTLP_HEADERS"
+            }
+            Self::Address { fault: Fault::Path, .. } => "leave out /v1/traces: it is added",
+            Self::Authorities(_) => {
+                "name a file with certificates as PEM, or unset the variable to trust the system's"
+            }
+            Self::Client(_) => "look at the variables of the environment that begin with OTEL_EXPORTER_OTLP_",
+        }
+    }
+}
+
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing can be sent there.
+    #[error("it is no http or https URL with a host")]
+    NoUrl,
+    /// Nothing can be added to it.
+    #[error("it has a query or a fragment")]
+    Query,
+    /// It has what is added.
+    #[error("it ends with /v1/traces")]
+    Path,
+}
+
+/// Where spans go, as it was said.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The option or variable that says it.
+    pub by: &'static str,
+    /// What it says.
+    pub address: Address,
+}
+
+/// An address, which may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `/v1/traces` is added.
+    Base(String),
+    /// Taken as it stands.
+    Whole(String),
+}
+
+impl Endpoint {
+    /// The address that requests go to.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn url(&self) -> Result<reqwest::Url, Error> {
+        let wrong = |fault| Error::Address { by: self.by, fault };
+        let (Address::Base(text) | Address::Whole(text)) = &self.address;
+        // Else the parser takes the first part of a path for the host that is not there.
+        let has_host = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'));
+        let url = reqwest::Url::parse(text).ok().filter(|url| has_host && url.has_host());
+        let mut url =
+            url.filter(|url| ["http", "https"].contains(&url.scheme())).ok_or(wrong(Fault::NoUrl))?;
+        if matches!(self.address, Address::Whole(_)) {
+            return Ok(url);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong(Fault::Query));
+        }
+        let base = url.path().trim_end_matches('/').to_owned();
+        if base.ends_with(PATH) {
+            return Err(wrong(Fault::Path));
+        }
+        url.set_path(&format!("{base}{PATH}"));
+        Ok(url)
+    }
+}
+
 /// Who is told, and who tells.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Collector {
-    /// Address with its path.
-    pub url: String,
-    /// Certificate authorities, as PEM; absent: the system's.
-    pub authorities: Option<String>,
+    /// Its address.
+    pub endpoint: Endpoint,
+    /// A file and the certificate authorities in it, as PEM; absent: the system's.
+    pub authorities: Option<(String, String)>,
     /// Name of the cluster.
     pub cluster: String,
     /// Name of the replica.
@@ -69,11 +158,11 @@ impl Exporter {
     /// # Errors
     /// The address or the certificate authorities cannot be used.
     pub fn start(to: &Collector, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let url = reqwest::Url::parse(&to.url).map_err(|_| Error::Address)?;
-        if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
-            return Err(Error::Address);
-        }
-        let builder = http::trusting(to.authorities.as_deref()).map_err(|error| Error::Client(error.0))?;
+        let url = to.endpoint.url()?;
+        let builder = match &to.authorities {
+            Some((file, pem)) => http::trusting(Some(pem)).map_err(|_| Error::Authorities(file.clone()))?,
+            None => http::trusting(None).map_err(|error| Error::Client(error.0))?,
+        };
         let client = builder.timeout(PATIENCE).build();
         let client = client.map_err(|error| Error::Client(http::unanswered(&error).0))?;
         let sender = Sender { client, url, runtime: Handle::current(), clock, complained: Mutex::new(None) };

@@ -39,6 +39,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of allowed signers is not text.
+    #[error("cannot use the allowed signers in {}: it is not text", .0.display())]
+    BinarySigners(PathBuf),
+    /// A folder of allowed signers has no file.
+    #[error("cannot use the allowed signers in {}: there is no file in it", .0.display())]
+    NoSigners(PathBuf),
     /// The file holds no usable identity.
     #[error("cannot use an identity")]
     Identity(#[from] age::Error),
@@ -171,8 +177,17 @@ fn make_digest_key(settings: &Settings, file: &Path) -> Result<DigestKey, Error>
 
 /// The allowed signers of a file, or of every file in a folder, by name. What starts with a dot is left out: Kubernetes
 /// keeps there what it mounts.
+///
+/// # Errors
+/// A file cannot be read or is not text, or there is none.
 pub fn signers(path: &Path) -> Result<Vec<Signers>, Error> {
-    let one = |file: &Path| Ok(Signers { file: file.display().to_string(), text: read(file)? });
+    let one = |file: &Path| match read(file) {
+        Ok(text) => Ok(Signers { file: file.display().to_string(), text }),
+        Err(Error::Read { file, source }) if source.kind() == ErrorKind::InvalidData => {
+            Err(Error::BinarySigners(file))
+        }
+        Err(error) => Err(error),
+    };
     if !path.is_dir() {
         return Ok(vec![one(path)?]);
     }
@@ -182,6 +197,9 @@ pub fn signers(path: &Path) -> Result<Vec<Signers>, Error> {
     files.retain(|file| {
         file.is_file() && !file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
     });
+    if files.is_empty() {
+        return Err(Error::NoSigners(path.to_owned()));
+    }
     files.sort();
     files.iter().map(|file| one(file)).collect()
 }
@@ -189,4 +207,33 @@ pub fn signers(path: &Path) -> Result<Vec<Signers>, Error> {
 /// A text file.
 pub fn read(file: &Path) -> Result<String, Error> {
     fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signers_that_are_not_there_or_no_text_are_told_by_their_place() {
+        let home = tempfile::tempdir().unwrap();
+        let told = |path: &Path| match signers(path) {
+            Ok(all) => format!("{} files", all.len()),
+            Err(error) => error.to_string().replace(&home.path().display().to_string(), "HOME"),
+        };
+        let empty = told(home.path());
+        let file = home.path().join("ada.gpg");
+        fs::write(home.path().join(".hidden"), [0xff]).unwrap();
+        let hidden = told(home.path());
+        fs::write(&file, [0x99, 0xff]).unwrap();
+        let cases = [empty, hidden, told(&file), told(home.path()), told(&home.path().join("absent"))];
+        insta::assert_snapshot!(cases.join("\n"), @"
+        cannot use the allowed signers in HOME: there is no file in it
+        cannot use the allowed signers in HOME: there is no file in it
+        cannot use the allowed signers in HOME/ada.gpg: it is not text
+        cannot use the allowed signers in HOME/ada.gpg: it is not text
+        cannot read HOME/absent
+        ");
+        fs::write(&file, "# nobody").unwrap();
+        assert_eq!((told(&file), told(home.path())), ("1 files".into(), "1 files".into()));
+    }
 }

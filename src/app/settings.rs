@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 
+use crate::adapters::otlp::{Address, Endpoint};
+
 /// Everything a command may want to know that is not an argument of its own.
 #[derive(Clone)]
 pub struct Settings {
@@ -56,22 +58,25 @@ impl Settings {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Address to which spans go: the one given, else that of the OpenTelemetry specification's variables. `/v1/traces` is added,
-    /// but not to the variable that is for traces alone.
-    pub fn traces_url(&self, given: Option<&str>) -> Option<String> {
+    /// Where spans go: the address given, else that of the OpenTelemetry specification's variables. `/v1/traces` is added, but not
+    /// to the variable that is for traces alone.
+    pub fn traces(&self, given: Option<&str>) -> Option<Endpoint> {
         let says = |name: &str, word: &str| self.variable(name).is_some_and(|v| v.eq_ignore_ascii_case(word));
         if says("OTEL_SDK_DISABLED", "true") {
             return None;
         }
-        let whole = |base: &str| format!("{}/v1/traces", base.trim_end_matches('/'));
+        let base = |by, text: &str| Some(Endpoint { by, address: Address::Base(text.to_owned()) });
         if let Some(given) = given {
-            return Some(whole(given));
+            return base("--otlp-endpoint", given);
         }
         if says("OTEL_TRACES_EXPORTER", "none") {
             return None;
         }
-        let alone = self.variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned);
-        alone.or_else(|| self.variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(whole))
+        let (alone, all) = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
+        if let Some(text) = self.variable(alone) {
+            return Some(Endpoint { by: alone, address: Address::Whole(text.to_owned()) });
+        }
+        self.variable(all).and_then(|text| base(all, text))
     }
 
     /// The person's home folder, if there is one.
@@ -122,7 +127,11 @@ mod tests {
             allowed_signers: None,
             variables: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         };
-        settings.traces_url(given).unwrap_or_else(|| "off".into())
+        let Some(endpoint) = settings.traces(given) else { return "off".into() };
+        match endpoint.url() {
+            Ok(url) => url.to_string(),
+            Err(error) => format!("{error}; next: {}", error.next()),
+        }
     }
 
     #[test]
@@ -136,5 +145,40 @@ mod tests {
         assert_eq!(url(Some("https://given"), &[base, alone]), "https://given/v1/traces");
         assert_eq!(url(None, &[base, ("OTEL_TRACES_EXPORTER", "none")]), "off");
         assert_eq!(url(Some("https://given"), &[("OTEL_SDK_DISABLED", "TRUE")]), "off");
+    }
+
+    #[test]
+    fn an_address_that_spans_cannot_go_to_is_refused_by_the_name_of_who_said_it() {
+        let (all, alone) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let cases = [
+            url(Some("http://"), &[]),
+            url(Some("http:///x"), &[]),
+            url(Some("collector:4318"), &[]),
+            url(Some("ftp://collector"), &[]),
+            url(Some("http://collector:65536"), &[]),
+            url(Some("http://collector:4318?key=geheim"), &[]),
+            url(Some("http://collector:4318/#geheim"), &[]),
+            url(Some("http://collector:4318/v1/traces/"), &[]),
+            url(None, &[(all, "collector:4318")]),
+            url(None, &[(all, "https://collector/v1/traces")]),
+            url(None, &[(alone, "http://")]),
+            url(None, &[(alone, "https://collector/v1/traces?key=1")]),
+            url(Some("http://[::1]:4318/in/"), &[]),
+        ];
+        insta::assert_snapshot!(cases.join("\n"), @"
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it has a query or a fragment; next: leave out what begins with ? or #; what it is for may be said in OTEL_EXPORTER_OTLP_HEADERS
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it has a query or a fragment; next: leave out what begins with ? or #; what it is for may be said in OTEL_EXPORTER_OTLP_HEADERS
+        cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it ends with /v1/traces; next: leave out /v1/traces: it is added
+        cannot use the address of the OpenTelemetry collector in OTEL_EXPORTER_OTLP_ENDPOINT: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        cannot use the address of the OpenTelemetry collector in OTEL_EXPORTER_OTLP_ENDPOINT: it ends with /v1/traces; next: leave out /v1/traces: it is added
+        cannot use the address of the OpenTelemetry collector in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: it is no http or https URL with a host; next: name a collector as http://HOST:4318
+        https://collector/v1/traces?key=1
+        http://[::1]:4318/in/v1/traces
+        ");
     }
 }

@@ -85,6 +85,9 @@ pub enum Error {
         /// Why.
         source: object_store::Error,
     },
+    /// The certificate authorities of the collector cannot be read.
+    #[error("cannot use the file that OTEL_EXPORTER_OTLP_CERTIFICATE names")]
+    Certificate(#[source] access::Error),
     /// The collector cannot be told.
     #[error("cannot export traces")]
     Traces(#[from] otlp::Error),
@@ -142,12 +145,14 @@ impl App {
         Self { settings, clock, http: Arc::new(Client), traces: None, cluster }
     }
 
-    /// Lets a collector follow, if there is one to be told; see [`Settings::traces_url`].
+    /// Lets a collector follow, if there is one to be told; see [`Settings::traces`].
     pub fn trace(&mut self, endpoint: Option<&str>, cluster: &str, replica: &str) -> Result<(), Error> {
-        let Some(url) = self.settings.traces_url(endpoint) else { return Ok(()) };
-        let file = self.settings.variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(Path::new);
-        let authorities = file.map(access::read).transpose()?;
-        let to = Collector { url, authorities, cluster: cluster.to_owned(), replica: replica.to_owned() };
+        let Some(endpoint) = self.settings.traces(endpoint) else { return Ok(()) };
+        let read = |file: &str| Ok((file.to_owned(), access::read(Path::new(file))?));
+        let file = self.settings.variable("OTEL_EXPORTER_OTLP_CERTIFICATE");
+        let authorities = file.map(read).transpose().map_err(Error::Certificate)?;
+        let to =
+            Collector { endpoint, authorities, cluster: cluster.to_owned(), replica: replica.to_owned() };
         self.traces = Some(Arc::new(Exporter::start(&to, self.clock.clone())?));
         Ok(())
     }

@@ -2,9 +2,11 @@
 //!
 //! In: the command line · Out: `Cli` · Touches: nothing
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::drill_args::DrillArgs;
 use super::hooks_args::HooksCommand;
@@ -24,6 +26,21 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What the person typed and the environment says. Ends the process with help, or with what is wrong.
+    pub fn typed() -> Self {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let matches = without(Self::command(), &is_empty).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Variables that are empty count as not given: a template that has no value for one writes it so.
+fn without(command: clap::Command, is_empty: &dyn Fn(&OsStr) -> bool) -> clap::Command {
+    let given = |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg };
+    command.mut_args(given).mut_subcommands(|one| without(one, is_empty))
 }
 
 /// Options of every command.
@@ -295,12 +312,24 @@ pub enum KeysCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_given() {
+        let empty = ["BACKSTAY_ALLOWED_SIGNERS", "BACKSTAY_INTERVAL"];
+        let command = without(Cli::command(), &|name| empty.iter().any(|one| name == *one));
+        let run = command.find_subcommand("run").unwrap();
+        let asked = command.get_arguments().chain(run.get_arguments()).filter_map(Arg::get_env);
+        let asked: Vec<String> = asked.map(|name| name.to_string_lossy().into_owned()).collect();
+        assert!(
+            asked.contains(&"BACKSTAY_POLICY_REPO".to_owned())
+                && asked.contains(&"BACKSTAY_LISTEN".to_owned())
+        );
+        assert!(empty.iter().all(|one| !asked.contains(&(*one).to_owned())), "{asked:?}");
     }
 }

@@ -31,8 +31,7 @@ use super::run_args::{PolicySource, RunArgs};
 pub async fn run(mut app: App, args: &RunArgs, stop: &Stop) -> Result<Done, Failure> {
     let settings = settings(&app, args).await?;
     let followed = app.trace(args.otlp_endpoint.as_deref(), &settings.cluster, &settings.replica);
-    followed
-        .map_err(|e| Failure::misused(&e).hint("name a collector as http://HOST:4318: --otlp-endpoint"))?;
+    followed.map_err(|e| Failure::of(&e))?;
     let secret = secret(args)?;
     let receivers = args.notify.as_deref().map(receivers).transpose()?.unwrap_or_default();
     let listener = listen(args.listen).await.map_err(|error| {

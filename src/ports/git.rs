@@ -63,6 +63,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A file of allowed signers cannot be used.
+    #[error("cannot use the allowed signers in {file}: {reason}")]
+    Signers {
+        /// Its name.
+        file: String,
+        /// The line, and what is wrong with it.
+        reason: String,
+        /// What to do about it, where that is known.
+        next: Option<&'static str>,
+    },
     /// The signing key cannot be used.
     #[error("cannot sign the commit: {0}")]
     Sign(String),
@@ -142,7 +152,7 @@ pub trait Tree: Send + Sync {
     /// Who signed the commit, one of these allowed signers.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] where nobody of them did.
+    /// [`Error::Untrusted`] where nobody of them did, [`Error::Signers`] where it cannot be read who they are.
     fn signer(&self, allowed: &[Signers], now: Timestamp) -> Result<String, Error>;
 
     /// Regular files under a folder (`""`: all), by path from the top, with their blobs.

@@ -5,10 +5,11 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::app::wiring;
+use crate::app::{access, wiring};
 use crate::domain::identity::short_cluster_name;
 use crate::engine::policy::load::Invalid;
 use crate::engine::seal::age;
+use crate::ports::git;
 
 /// How a command ends: DESIGN section 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,19 @@ impl Failure {
                 let short = short_cluster_name(name).unwrap_or("NAME");
                 Self::misused(error).hint(format!("give it a name of your own: --cluster-name {short}"))
             }
-            wiring::Error::Connect(_)
+            wiring::Error::Access(access::Error::BinarySigners(file)) => Self::misused(error)
+                .hint(format!("export the keys as text: gpg --export --armor > {}", file.display())),
+            wiring::Error::Access(access::Error::NoSigners(_)) => {
+                Self::misused(error).hint("put a file with keys there; what begins with a dot does not count")
+            }
+            wiring::Error::Git { source: git::Error::Signers { next: Some(next), .. }, .. } => {
+                Self::misused(error).hint(*next)
+            }
+            wiring::Error::Traces(traces) => Self::misused(error).hint(traces.next()),
+            wiring::Error::Certificate(_) => Self::misused(error)
+                .hint("name a file with certificates as PEM, or unset the variable to trust the system's"),
+            wiring::Error::Git { source: git::Error::Signers { .. }, .. }
+            | wiring::Error::Connect(_)
             | wiring::Error::NoName
             | wiring::Error::Access(_)
             | wiring::Error::Recipients { .. }

@@ -52,8 +52,14 @@ impl git::Tree for Tree {
             commit: commit.to_owned(),
             reason: reason.to_owned(),
         };
+        let allowed = signature::read(allowed)?;
         let Some((id, text)) = &self.commit else { return Err(untrusted("(none)", "there is no commit")) };
         self.handles.with(|repository| {
+            let database = repository.odb().map_err(failure::local)?;
+            // There libgit2 ends what is signed; what follows would be in the commit all the same.
+            if database.read(*id).map_err(failure::local)?.data().contains(&0) {
+                return Err(untrusted(text, "it holds a NUL byte, after which nothing is signed"));
+            }
             let Ok((signature, signed)) = repository.extract_signature(id, None) else {
                 return Err(untrusted(text, "it is not signed"));
             };
@@ -61,7 +67,7 @@ impl git::Tree for Tree {
             let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
             let signature = String::from_utf8_lossy(&signature);
             let signed = Signed { content: &signed, signature: &signature, time };
-            signature::signer(&signed, allowed, now).map_err(|reason| untrusted(text, &reason))
+            signature::signer(&signed, &allowed, now).map_err(|reason| untrusted(text, &reason))
         })
     }
 

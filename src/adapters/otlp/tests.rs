@@ -85,7 +85,7 @@ fn value(pair: &Pair) -> String {
 
 pub fn exporter(url: &str) -> Result<Exporter, Error> {
     let to = Collector {
-        url: url.to_owned(),
+        endpoint: Endpoint { by: "--otlp-endpoint", address: Address::Whole(url.to_owned()) },
         authorities: None,
         cluster: "prod".into(),
         replica: "backstay-0".into(),
@@ -131,8 +131,19 @@ async fn a_collector_is_sent_spans_with_their_resource_and_no_password() {
 async fn what_is_no_address_is_refused_without_being_shown() {
     for url in ["", "collector:4317", "ftp://user:hunter2@host/", "http://user:hunter2@"] {
         let error = exporter(url).err().unwrap().to_string();
-        assert_eq!(error, "the address of the OpenTelemetry collector is no http or https URL", "{url}");
+        let wanted = "cannot use the address of the OpenTelemetry collector in --otlp-endpoint: it is no http or https URL \
+                      with a host";
+        assert_eq!(error, wanted, "{url}");
     }
+}
+
+#[tokio::test]
+async fn certificate_authorities_that_are_none_are_told_by_their_file_and_variable() {
+    let endpoint = Endpoint { by: "--otlp-endpoint", address: Address::Base("https://collector".into()) };
+    let authorities = Some(("/etc/ca.pem".into(), "geheim".into()));
+    let to = Collector { endpoint, authorities, cluster: "prod".into(), replica: "backstay-0".into() };
+    let error = Exporter::start(&to, Arc::new(SystemClock)).err().unwrap();
+    insta::assert_snapshot!(error, @"cannot use the certificate authorities in /etc/ca.pem, which OTEL_EXPORTER_OTLP_CERTIFICATE names: it holds no certificate as PEM");
 }
 
 /// Counts the warnings, and keeps their text.

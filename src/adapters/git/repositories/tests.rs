@@ -199,33 +199,85 @@ async fn tags_lead_to_their_commits() {
     assert_eq!(opened(&git, &remote).await.commit_id(), Some(id.as_str()));
 }
 
-#[tokio::test]
-async fn a_commit_that_git_signed_is_trusted_and_any_other_is_not() {
-    let home = TempDir::new().unwrap();
-    let (repositories, remote, folder) = empty(&home);
-    let key = home.path().join("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&key).output();
-    assert!(made.unwrap().status.success());
-    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let now = "2026-11-27T10:00:00Z".parse().unwrap();
-    let signers = |text: String| [git::Signers { file: "allowed".into(), text }];
-    let allowed = signers(format!("ada@example.com namespaces=\"git\" {public}"));
-    let work = home.path().join("work");
-    let run = |arguments: &[&str]| git(&work, arguments);
-    git(home.path(), &["clone", "-q", &folder.display().to_string(), &work.display().to_string()]);
-    let signing = format!("user.signingKey={}", key.display());
-    let person =
-        ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "gpg.format=ssh", "-c", &signing];
-    let commit = |how: &str| {
+/// A clone whose commits Git signs with a new key, and those who may sign.
+struct Signing {
+    home: TempDir,
+    repositories: Repositories,
+    remote: Remote,
+    folder: PathBuf,
+    allowed: [git::Signers; 1],
+}
+
+impl Signing {
+    fn new(kind: &[&str]) -> Self {
+        let home = TempDir::new().unwrap();
+        let (repositories, remote, folder) = empty(&home);
+        let key = home.path().join("key");
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-N", "", "-t"]).args(kind).arg("-f").arg(&key).output();
+        assert!(made.unwrap().status.success());
+        let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+        let allowed = signers(format!("ada@example.com namespaces=\"git\" {public}"));
+        let work = home.path().join("work");
+        self::git(home.path(), &["clone", "-q", &folder.display().to_string(), &work.display().to_string()]);
+        Self { home, repositories, remote, folder, allowed }
+    }
+
+    fn commit(&self, how: &str) {
+        let home = self.home.path();
+        let run = |arguments: &[&str]| git(&home.join("work"), arguments);
+        let key = format!("user.signingKey={}", home.join("key").display());
+        let person =
+            ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "gpg.format=ssh", "-c", &key];
         run(&[&person[..], &["commit", "-q", "--allow-empty", how, "-m", "one"]].concat());
         run(&["push", "-q", "origin", "HEAD:main"]);
-    };
-    commit("-S");
-    let tree = opened(&repositories, &remote).await;
-    assert_eq!(tree.signer(&allowed, now).unwrap(), "ada@example.com");
-    let stranger = tree.signer(&signers("# nobody\n".into()), now).unwrap_err().to_string();
+    }
+
+    async fn said(&self, allowed: &[git::Signers]) -> String {
+        let now = "2026-11-27T10:00:00Z".parse().unwrap();
+        let tree = opened(&self.repositories, &self.remote).await;
+        tree.signer(allowed, now).unwrap_or_else(|error| error.to_string())
+    }
+}
+
+fn signers(text: String) -> [git::Signers; 1] {
+    [git::Signers { file: "allowed".into(), text }]
+}
+
+#[tokio::test]
+async fn a_commit_that_git_signed_is_trusted_and_any_other_is_not() {
+    let (ada, eve) = (Signing::new(&["ed25519"]), Signing::new(&["ed25519"]));
+    ada.commit("-S");
+    assert_eq!(ada.said(&ada.allowed).await, "ada@example.com");
+    let stranger = ada.said(&eve.allowed).await;
     assert!(stranger.contains("which is no allowed signer"), "{stranger}");
-    commit("--no-gpg-sign");
-    let unsigned = opened(&repositories, &remote).await.signer(&allowed, now).unwrap_err().to_string();
+    ada.commit("--no-gpg-sign");
+    let unsigned = ada.said(&ada.allowed).await;
     assert!(unsigned.ends_with("is not to be trusted: it is not signed"), "{unsigned}");
+}
+
+#[tokio::test]
+async fn a_commit_that_git_signed_with_a_key_of_any_kind_is_trusted() {
+    for kind in [&["rsa"][..], &["ecdsa", "-b", "256"], &["ecdsa", "-b", "384"], &["ecdsa", "-b", "521"]] {
+        let ada = Signing::new(kind);
+        ada.commit("-S");
+        assert_eq!(ada.said(&ada.allowed).await, "ada@example.com", "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_with_more_behind_a_nul_byte_is_not_trusted() {
+    let ada = Signing::new(&["ed25519"]);
+    ada.commit("-S");
+    let repository = git2::Repository::open(&ada.folder).unwrap();
+    let head = repository.refname_to_id("refs/heads/main").unwrap();
+    let database = repository.odb().unwrap();
+    let longer = [database.read(head).unwrap().data(), b"\0more"].concat();
+    let longer = database.write(git2::ObjectType::Commit, &longer).unwrap();
+    repository.reference("refs/heads/main", longer, true, "").unwrap();
+    let said = ada.said(&ada.allowed).await;
+    assert!(
+        said.ends_with("is not to be trusted: it holds a NUL byte, after which nothing is signed"),
+        "{said}"
+    );
 }

@@ -13,7 +13,10 @@ use pgp::packet::{
     SubpacketData,
 };
 use pgp::ser::Serialize;
-use pgp::types::{Fingerprint, KeyDetails, PublicParams, SignedUser, Tag, Timestamp};
+use pgp::types::{
+    EcdsaPublicParams, EddsaLegacyPublicParams, Fingerprint, KeyDetails, PublicParams, SignedUser, Tag,
+    Timestamp,
+};
 
 /// A primary key with all that is said of it. Nothing of it is checked before it is asked for.
 pub struct Certificate {
@@ -127,7 +130,7 @@ impl Certificate {
         match part {
             Part::Primary(_) => self
                 .is_alive(at, now)
-                .and_then(|word| if word.flags.sign() { Ok(()) } else { Err(NOT_FOR_SIGNING.to_owned()) })
+                .and_then(|word| signs(&word.flags))
                 .map_err(|why| format!("which {why}")),
             Part::Subkey(subkey) => {
                 self.is_alive(at, now).map_err(|why| format!("whose primary key {why}"))?;
@@ -137,6 +140,7 @@ impl Certificate {
     }
 
     fn subkey_may_sign(&self, subkey: &PublicSubkey, at: Timestamp, now: Timestamp) -> Result<(), String> {
+        is_read(subkey)?;
         is_strong(subkey)?;
         let signatures = || {
             let same = self.subkeys.iter().filter(|one| one.key == *subkey);
@@ -148,9 +152,10 @@ impl Certificate {
         let bindings = signatures().filter(|one| one.typ() == Some(SignatureType::SubkeyBinding));
         let last = bindings.filter(|one| counts(one, now)).max_by_key(|one| one.created()).ok_or(NO_WORD)?;
         within(subkey, ends(subkey, last), at)?;
-        if !last.key_flags().sign() {
-            return Err(NOT_FOR_SIGNING.to_owned());
+        if !has_flags(last) {
+            return Err(NO_FLAGS.to_owned());
         }
+        signs(&last.key_flags())?;
         // Else a person could pass off another one's subkey as an own one.
         let agrees = |back: &Signature| {
             counts(back, now) && back.verify_primary_key_binding(subkey, &self.primary).is_ok()
@@ -163,27 +168,34 @@ impl Certificate {
 
     /// Whether the primary key can be used at a time, for whatever it may be used.
     fn is_alive(&self, at: Timestamp, now: Timestamp) -> Result<Word, String> {
+        is_read(&self.primary)?;
         is_strong(&self.primary)?;
         let revocations = self.revocations.iter().filter(|one| {
             one.typ() == Some(SignatureType::KeyRevocation) && one.verify_key(&self.primary).is_ok()
         });
         not_revoked(revocations, at)?;
-        let word = self.word(now).ok_or(NO_WORD)?;
+        let word = self.word(now)?;
         within(&self.primary, word.ends, at)?;
         Ok(word)
     }
 
     /// What the owner said last of the primary key, on its own or with a user id.
-    fn word(&self, now: Timestamp) -> Option<Word> {
+    ///
+    /// # Errors
+    /// Nothing that counts was said, or not what the key is for.
+    fn word(&self, now: Timestamp) -> Result<Word, &'static str> {
         let of_key = |one: &&Signature| {
             one.typ() == Some(SignatureType::Key) && counts(one, now) && one.verify_key(&self.primary).is_ok()
         };
         let mut said: Vec<&Signature> = self.direct.iter().filter(of_key).collect();
         said.extend(self.users.iter().flat_map(|user| self.certifications(user, now)));
         said.sort_by_key(|one| Reverse(one.created()));
-        let flags = said.iter().find(|one| has_flags(one))?.key_flags();
-        let of_time = said.iter().find(|one| has_flags(one) || one.key_expiration_time().is_some())?;
-        Some(Word { flags, ends: ends(&self.primary, of_time) })
+        if said.is_empty() {
+            return Err(NO_WORD);
+        }
+        let flags = said.iter().find(|one| has_flags(one)).ok_or(NO_FLAGS)?.key_flags();
+        let of_time = said.iter().find(|one| has_flags(one) || one.key_expiration_time().is_some());
+        Ok(Word { flags, ends: of_time.and_then(|one| ends(&self.primary, one)) })
     }
 
     /// What the owner says of a user id; nothing where that was revoked.
@@ -199,7 +211,9 @@ impl Certificate {
     }
 }
 
-const NO_WORD: &str = "has no statement of its owner that counts: that takes SHA-256 or a stronger digest";
+const NO_WORD: &str = "has no statement of its owner that counts: one that fits, is not revoked or of the future, and has \
+                       SHA-256 or a stronger digest";
+const NO_FLAGS: &str = "has no key flags: its owner does not say that it is for signing";
 const NOT_FOR_SIGNING: &str = "its owner does not use for signing";
 
 /// Digests nobody makes two texts for; SHA-1 and those before it are not among them.
@@ -269,23 +283,40 @@ fn not_revoked<'a>(
     if revocations.any(applies) { Err("is revoked".to_owned()) } else { Ok(()) }
 }
 
-/// RSA from 2048 bits on, and elliptic curves.
-fn is_strong(key: &dyn KeyDetails) -> Result<(), String> {
-    let strong = match key.public_params() {
-        // The first number is the modulus; before it stands how many bits it has.
-        PublicParams::RSA(rsa) => {
-            let bits = rsa.to_bytes().ok().and_then(|bytes| Some([*bytes.first()?, *bytes.get(1)?]));
-            bits.is_some_and(|bits| u16::from_be_bytes(bits) >= 2048)
-        }
-        PublicParams::ECDSA(_)
-        | PublicParams::EdDSALegacy(_)
+fn signs(flags: &KeyFlags) -> Result<(), String> {
+    if flags.sign() { Ok(()) } else { Err(NOT_FOR_SIGNING.to_owned()) }
+}
+
+/// RSA, Ed25519, Ed448 and the curves of NIST.
+///
+/// # Errors
+/// What the key uses instead, as the rest of a relative clause.
+pub fn is_read(key: &dyn KeyDetails) -> Result<(), String> {
+    let curve = match key.public_params() {
+        PublicParams::RSA(_)
         | PublicParams::Ed25519(_)
-        | PublicParams::Ed448(_) => true,
-        _ => false,
+        | PublicParams::Ed448(_)
+        | PublicParams::EdDSALegacy(EddsaLegacyPublicParams::Ed25519 { .. })
+        | PublicParams::ECDSA(
+            EcdsaPublicParams::P256 { .. } | EcdsaPublicParams::P384 { .. } | EcdsaPublicParams::P521 { .. },
+        ) => return Ok(()),
+        PublicParams::ECDSA(EcdsaPublicParams::Secp256k1 { .. }) => " on the curve secp256k1".to_owned(),
+        PublicParams::ECDSA(EcdsaPublicParams::Unsupported { curve, .. })
+        | PublicParams::EdDSALegacy(EddsaLegacyPublicParams::Unsupported { curve, .. }) => {
+            format!(" on the curve {curve}")
+        }
+        _ => String::new(),
     };
-    if strong {
-        Ok(())
-    } else {
-        Err("is too weak: RSA counts from 2048 bits on, and elliptic curves".to_owned())
+    Err(format!("uses {:?}{curve}: that is not read", key.algorithm()))
+}
+
+/// RSA counts from 2048 bits on.
+fn is_strong(key: &dyn KeyDetails) -> Result<(), String> {
+    let PublicParams::RSA(rsa) = key.public_params() else { return Ok(()) };
+    // The first number is the modulus; before it stands how many bits it has.
+    let bits = rsa.to_bytes().ok().and_then(|bytes| Some([*bytes.first()?, *bytes.get(1)?]));
+    if bits.is_some_and(|bits| u16::from_be_bytes(bits) >= 2048) {
+        return Ok(());
     }
+    Err("is too weak: RSA counts from 2048 bits on".to_owned())
 }

@@ -10,7 +10,7 @@ use pgp::composed::{Deserializable, DetachedSignature};
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::Timestamp as Seconds;
 
-use super::certificate::{Certificate, Part, has_ended, is_strong_digest, is_understood};
+use super::certificate::{Certificate, Part, has_ended, is_read, is_strong_digest, is_understood};
 
 /// What a signature starts with.
 pub const BEGIN: &str = "-----BEGIN PGP";
@@ -88,10 +88,12 @@ fn check(
     now: Seconds,
 ) -> Result<String, String> {
     let name = certificate.name(part, now);
+    let of_key = |why: String| format!("it is signed by {name}, which {why}");
     let fits = match part {
-        Part::Primary(key) => signature.verify(key, signed),
-        Part::Subkey(key) => signature.verify(key, signed),
+        Part::Primary(key) => is_read(key).map(|()| signature.verify(key, signed)),
+        Part::Subkey(key) => is_read(key).map(|()| signature.verify(key, signed)),
     };
+    let fits = fits.map_err(of_key)?;
     fits.map_err(|_| format!("its signature by {name} does not fit its content"))?;
     if has_ended(signature, now) {
         return Err(format!("its signature by {name} was for a time that is over"));

@@ -5,8 +5,9 @@
 use jiff::Timestamp;
 
 use super::certificate::{self, Certificate};
+use super::ssh::Wrong;
 use super::{openpgp, ssh};
-use crate::ports::git::Signers;
+use crate::ports::git::{Error, Signers};
 
 /// A commit without its signature, and when it was made.
 pub struct Signed<'a> {
@@ -18,45 +19,62 @@ pub struct Signed<'a> {
     pub time: Timestamp,
 }
 
+/// Those who may sign, of all files.
+pub struct Allowed {
+    lines: Vec<ssh::Signer>,
+    keys: Vec<Certificate>,
+}
+
 /// Who signed a commit.
 ///
 /// # Errors
-/// Why the commit is not to be trusted, or which file cannot be read, as a clause.
-pub fn signer(commit: &Signed<'_>, allowed: &[Signers], now: Timestamp) -> Result<String, String> {
-    let (lines, keys) = read(allowed)?;
+/// Why the commit is not to be trusted, as a clause.
+pub fn signer(commit: &Signed<'_>, allowed: &Allowed, now: Timestamp) -> Result<String, String> {
+    let Allowed { lines, keys } = allowed;
     if commit.signature.starts_with(openpgp::BEGIN) {
-        return openpgp::signer(commit.content, commit.signature, now, &keys);
+        return openpgp::signer(commit.content, commit.signature, now, keys);
     }
-    ssh::signer(commit.content, commit.signature, commit.time, &lines)
+    ssh::signer(commit.content, commit.signature, commit.time, lines)
 }
 
-fn read(allowed: &[Signers]) -> Result<(Vec<ssh::Signer>, Vec<Certificate>), String> {
+/// Reads files of allowed signers. A file may be empty, but not all of them: then every commit would be refused.
+///
+/// # Errors
+/// [`Error::Signers`].
+pub fn read(allowed: &[Signers]) -> Result<Allowed, Error> {
     let (mut lines, mut keys) = (Vec::new(), Vec::new());
     for Signers { file, text } in allowed {
-        let wrong = |why: String| format!("the allowed signers in {file} cannot be read: {why}");
+        let wrong = |Wrong { why, next }| Error::Signers { file: file.clone(), reason: why, next };
         let (rest, blocks) = split(text).map_err(wrong)?;
         lines.extend(ssh::read(&rest).map_err(wrong)?);
         for (line, block) in blocks {
-            let at = |why: String| wrong(format!("line {line}: {why}"));
+            let at = |why: String| wrong(format!("line {line}: {why}").into());
             certificate::add(&block, &mut keys).map_err(at)?;
         }
     }
-    Ok((lines, keys))
+    if lines.is_empty() && keys.is_empty() {
+        let file = allowed.iter().map(|one| one.file.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::Signers { file, reason: "there is no key in it".to_owned(), next: Some(A_KEY) });
+    }
+    Ok(Allowed { lines, keys })
 }
+
+const A_KEY: &str = "add a line for an SSH key, such as ada@example.org ssh-ed25519 …, or an OpenPGP key: gpg --export --armor";
+const PUBLIC: &str = "take it out and put the public key there: ssh-keygen -y, gpg --export --armor";
 
 const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
 
 /// The lines outside of OpenPGP keys, each at its place, and the keys with the numbers of their first lines.
-fn split(text: &str) -> Result<(String, Vec<(usize, String)>), String> {
+fn split(text: &str) -> Result<(String, Vec<(usize, String)>), Wrong> {
     let (mut rest, mut blocks, mut open) = (String::new(), Vec::new(), None::<(usize, String)>);
     for (number, line) in text.lines().map(str::trim_end).enumerate() {
         if line == BEGIN && open.is_none() {
             open = Some((number + 1, String::new()));
         }
         let Some((_, block)) = &mut open else {
-            if line.starts_with(openpgp::BEGIN) {
-                return Err(format!("line {}: only public keys may stand here", number + 1));
+            if line.trim_start().starts_with("-----BEGIN") {
+                return Err(no_key(number + 1, line));
             }
             rest.push_str(line);
             rest.push('\n');
@@ -70,9 +88,17 @@ fn split(text: &str) -> Result<(String, Vec<(usize, String)>), String> {
         }
     }
     match open {
-        Some((line, _)) => Err(format!("line {line}: the OpenPGP key has no end")),
+        Some((line, _)) => Err(format!("line {line}: the OpenPGP key has no end").into()),
         None => Ok((rest, blocks)),
     }
+}
+
+/// What begins as no public key does.
+fn no_key(number: usize, line: &str) -> Wrong {
+    if line.contains("PRIVATE KEY") {
+        return Wrong { why: format!("line {number}: it is a private key"), next: Some(PUBLIC) };
+    }
+    format!("line {number}: only public keys may stand here").into()
 }
 
 #[cfg(test)]
@@ -82,8 +108,9 @@ mod tests {
     fn why(text: &str) -> String {
         let allowed = [Signers { file: "signers".to_owned(), text: text.to_owned() }];
         match read(&allowed) {
-            Ok((lines, keys)) => format!("{} SSH, {} OpenPGP", lines.len(), keys.len()),
-            Err(why) => why,
+            Ok(Allowed { lines, keys }) => format!("{} SSH, {} OpenPGP", lines.len(), keys.len()),
+            Err(error @ Error::Signers { next: Some(next), .. }) => format!("{error}; next: {next}"),
+            Err(error) => error.to_string(),
         }
     }
 
@@ -96,7 +123,6 @@ mod tests {
         assert_eq!(why(&format!("{SSH}{key}\n# and\n\n{SSH}")), "2 SSH, 1 OpenPGP");
         assert_eq!(why(&format!("{key}{key}")), "0 SSH, 1 OpenPGP");
         assert_eq!(why(&key.replace('\n', "\r\n")), "0 SSH, 1 OpenPGP");
-        assert_eq!(why(""), "0 SSH, 0 OpenPGP");
     }
 
     #[test]
@@ -108,13 +134,21 @@ mod tests {
             why("\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n"),
             why(&format!("{BEGIN}\n\n{END}\n")),
             why(&format!("{SSH}{BEGIN}\n\nbm90aGluZw==\n{END}\n")),
+            why("# nobody\n"),
+            why(SSH.split_once(' ').unwrap().1),
+            why(&format!("{SSH}-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0 secret=secret\n")),
+            why("-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n"),
         ];
         insta::assert_snapshot!(cases.join("\n"), @"
-        the allowed signers in signers cannot be read: line 21: there is no key in it
-        the allowed signers in signers cannot be read: line 1: the OpenPGP key has no end
-        the allowed signers in signers cannot be read: line 2: only public keys may stand here
-        the allowed signers in signers cannot be read: line 1: there is no OpenPGP public key in it
-        the allowed signers in signers cannot be read: line 2: it is no OpenPGP public key: IO error: unknown packet header version 1101110
+        cannot use the allowed signers in signers: line 21: there is no key in it
+        cannot use the allowed signers in signers: line 1: the OpenPGP key has no end
+        cannot use the allowed signers in signers: line 2: it is a private key; next: take it out and put the public key there: ssh-keygen -y, gpg --export --armor
+        cannot use the allowed signers in signers: line 1: there is no OpenPGP public key in it
+        cannot use the allowed signers in signers: line 2: it is no OpenPGP public key: IO error: unknown packet header version 1101110
+        cannot use the allowed signers in signers: there is no key in it; next: add a line for an SSH key, such as ada@example.org ssh-ed25519 …, or an OpenPGP key: gpg --export --armor
+        cannot use the allowed signers in signers: line 1: nobody stands in front of the key; next: put who signs in front of the key: ada@example.org ssh-ed25519 …
+        cannot use the allowed signers in signers: line 2: it is a private key; next: take it out and put the public key there: ssh-keygen -y, gpg --export --armor
+        cannot use the allowed signers in signers: line 1: it is a private key; next: take it out and put the public key there: ssh-keygen -y, gpg --export --armor
         ");
     }
 }

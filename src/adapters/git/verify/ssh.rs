@@ -56,15 +56,40 @@ impl Signer {
     }
 }
 
+/// Why a file cannot be read.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The line, and what is wrong with it. Nothing of a private key is in it.
+    pub why: String,
+    /// What to do about it, where that is known.
+    pub next: Option<&'static str>,
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self { why, next: None }
+    }
+}
+
 /// Reads the allowed signers of a file.
 ///
 /// # Errors
 /// The first line that cannot be read, by its number.
-pub fn read(text: &str) -> Result<Vec<Signer>, String> {
+pub fn read(text: &str) -> Result<Vec<Signer>, Wrong> {
     let lines = text.lines().map(str::trim).enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|(number, line)| one(line).map_err(|why| format!("line {}: {why}", number + 1))).collect()
+    let read = |(number, line)| {
+        let at = |why| format!("line {}: {why}", number + 1);
+        if PublicKey::from_openssh(line).is_ok() {
+            let why = at("nobody stands in front of the key".to_owned());
+            return Err(Wrong { why, next: Some(WHO) });
+        }
+        one(line).map_err(|why| Wrong::from(at(why)))
+    };
+    lines.map(read).collect()
 }
+
+const WHO: &str = "put who signs in front of the key: ada@example.org ssh-ed25519 …";
 
 fn one(line: &str) -> Result<Signer, String> {
     let (principals, rest) = line.split_once(char::is_whitespace).ok_or("there is no key in it")?;
@@ -109,7 +134,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
-    use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
+    use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey};
 
     use super::*;
 
@@ -119,7 +144,11 @@ mod tests {
 
     impl Person {
         fn new() -> Self {
-            Self { key: PrivateKey::random(&mut rand::rngs::OsRng, Algorithm::Ed25519).unwrap() }
+            Self::with(Algorithm::Ed25519)
+        }
+
+        fn with(kind: Algorithm) -> Self {
+            Self { key: PrivateKey::random(&mut rand::rngs::OsRng, kind).unwrap() }
         }
 
         fn line(&self, options: &str) -> String {
@@ -133,7 +162,8 @@ mod tests {
 
     fn said(signed: &[u8], signature: &str, signers: &str) -> String {
         let time = "2026-11-27T10:00:00Z".parse().unwrap();
-        let told = read(signers).and_then(|lines| signer(signed, signature, time, &lines));
+        let lines = read(signers).map_err(|wrong| wrong.why);
+        let told = lines.and_then(|lines| signer(signed, signature, time, &lines));
         told.unwrap_or_else(|why| format!("no: {why}"))
     }
 
@@ -144,6 +174,17 @@ mod tests {
         for options in ["", "namespaces=\"git\"", "valid-after=\"20260101\",valid-before=\"20270101Z\""] {
             let signers = format!("# people\n\n{}\n", ada.line(options));
             assert_eq!(said(b"commit", &signature, &signers), "ada@example.org", "{options}");
+        }
+    }
+
+    #[test]
+    fn a_key_on_any_curve_of_nist_is_trusted() {
+        use EcdsaCurve::{NistP256, NistP384, NistP521};
+        for curve in [NistP256, NistP384, NistP521] {
+            let ada = Person::with(Algorithm::Ecdsa { curve });
+            let signature = ada.sign("git", b"commit");
+            assert_eq!(said(b"commit", &signature, &ada.line("")), "ada@example.org", "{curve:?}");
+            assert!(said(b"another", &signature, &ada.line("")).ends_with("does not fit its content"));
         }
     }
 

@@ -1,7 +1,7 @@
-use pgp::composed::KeyType;
+use pgp::composed::{DsaKeySize, KeyType};
 use pgp::crypto::ecc_curve::ECCCurve;
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Notation, RevocationCode, Subpacket, SubpacketData};
+use pgp::packet::{Notation, PublicSubkey, RevocationCode, SecretSubkey, Subpacket, SubpacketData};
 use pgp::types::{Duration, KeyDetails, KeyVersion, Password};
 
 use super::person::*;
@@ -22,6 +22,8 @@ fn keys_and_subkeys_of_every_kind_in_use_are_trusted() {
         (KeyType::Ed25519Legacy, KeyVersion::V4),
         (KeyType::Rsa(2048), KeyVersion::V4),
         (KeyType::ECDSA(ECCCurve::P256), KeyVersion::V4),
+        (KeyType::ECDSA(ECCCurve::P384), KeyVersion::V4),
+        (KeyType::ECDSA(ECCCurve::P521), KeyVersion::V4),
         (KeyType::Ed25519, KeyVersion::V4),
         (KeyType::Ed25519, KeyVersion::V6),
         (KeyType::Ed448, KeyVersion::V6),
@@ -149,14 +151,14 @@ fn a_key_that_cannot_be_used_at_that_time_is_refused() {
     no: it is signed by key ADA of Ada <ada@example.org>, which its owner does not use for signing
     subkey SUB of key ADA of Ada <ada@example.org>
     says nothing:
-    no: it is signed by key ADA of Ada <ada@example.org>, which has no statement of its owner that counts: that takes SHA-256 or a stronger digest
-    no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, whose primary key has no statement of its owner that counts: that takes SHA-256 or a stronger digest
+    no: it is signed by key ADA of Ada <ada@example.org>, which has no key flags: its owner does not say that it is for signing
+    no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, whose primary key has no key flags: its owner does not say that it is for signing
     speaks in the future:
-    no: it is signed by key ADA, which has no statement of its owner that counts: that takes SHA-256 or a stronger digest
-    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: that takes SHA-256 or a stronger digest
+    no: it is signed by key ADA, which has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
+    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
     no user id any more:
-    no: it is signed by key ADA, which has no statement of its owner that counts: that takes SHA-256 or a stronger digest
-    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: that takes SHA-256 or a stronger digest
+    no: it is signed by key ADA, which has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
+    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
     ");
 }
 
@@ -174,6 +176,7 @@ fn a_subkey_that_cannot_be_used_at_that_time_is_refused() {
     let cases = [
         ("expired", bound(vec![flags("S"), days(30)])),
         ("for encryption", bound(vec![flags("E")])),
+        ("says nothing", bound(vec![])),
         ("without its consent", without_back(None)),
         ("with another one's consent", without_back(Some(eve.back(&eve.subkey)))),
         (
@@ -194,6 +197,7 @@ fn a_subkey_that_cannot_be_used_at_that_time_is_refused() {
     insta::assert_snapshot!(told.join("\n"), @"
     expired: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which had expired at that time
     for encryption: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which its owner does not use for signing
+    says nothing: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which has no key flags: its owner does not say that it is for signing
     without its consent: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which has not signed that it belongs to its primary key
     with another one's consent: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which has not signed that it belongs to its primary key
     revoked later: no: it is signed by subkey SUB of key ADA of Ada <ada@example.org>, which is revoked
@@ -218,23 +222,50 @@ fn what_an_owner_says_with_a_weak_digest_does_not_count() {
         vec![ada.of_subkey(sha1(says(SignatureType::SubkeyBinding, "2026-01-01", vec![flags("S"), back])))];
     insta::assert_snapshot!(ada.told(), @"
     key ADA of Ada
-    no: it is signed by subkey SUB of key ADA of Ada, which has no statement of its owner that counts: that takes SHA-256 or a stronger digest
+    no: it is signed by subkey SUB of key ADA of Ada, which has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
     ");
     ada.bindings = good;
     ada.certifications =
         vec![ada.of_user(sha1(says(SignatureType::CertPositive, "2026-01-01", vec![flags("CS")])))];
     insta::assert_snapshot!(ada.told(), @"
-    no: it is signed by key ADA, which has no statement of its owner that counts: that takes SHA-256 or a stronger digest
-    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: that takes SHA-256 or a stronger digest
+    no: it is signed by key ADA, which has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
+    no: it is signed by subkey SUB of key ADA, whose primary key has no statement of its owner that counts: one that fits, is not revoked or of the future, and has SHA-256 or a stronger digest
     ");
+}
+
+#[test]
+fn an_algorithm_that_is_not_read_is_named() {
+    let bitcoin = Person::with("Ada", &KeyType::ECDSA(ECCCurve::Secp256k1), KeyVersion::V4);
+    let dsa = Person::with("Ada", &KeyType::Dsa(DsaKeySize::B1024), KeyVersion::V4);
+    insta::assert_snapshot!([bitcoin.told(), dsa.told()].join("\n"), @"
+    no: it is signed by key ADA of Ada, which uses ECDSA on the curve secp256k1: that is not read
+    no: it is signed by subkey SUB of key ADA of Ada, which uses ECDSA on the curve secp256k1: that is not read
+    no: it is signed by key ADA of Ada, which uses DSA: that is not read
+    no: it is signed by subkey SUB of key ADA of Ada, which uses DSA: that is not read
+    ");
+    let mut subkey = Person::new("Ada");
+    let (public, secret) = inner(&KeyType::ECDSA(ECCCurve::Secp256k1), KeyVersion::V4, at("2026-01-01"));
+    subkey.subkey = SecretSubkey::new(PublicSubkey::from_inner(public).unwrap(), secret).unwrap();
+    subkey.bindings = vec![subkey.binds("2026-01-01", vec![flags("S")])];
+    insta::assert_snapshot!(subkey.told(), @"
+    key ADA of Ada
+    no: it is signed by subkey SUB of key ADA of Ada, which uses ECDSA on the curve secp256k1: that is not read
+    ");
+}
+
+#[test]
+fn a_key_that_gnupg_made_on_a_curve_that_is_not_read_is_named() {
+    let (ring, signature) = (include_str!("../fixtures/eve.asc"), include_str!("../fixtures/eve.sig.asc"));
+    let commit = include_bytes!("../fixtures/commit");
+    insta::assert_snapshot!(said(commit, signature, &[ring]), @"no: it is signed by key c6bde85fb696a993e3ac858d1fafacb588407c20, which uses ECDSA on the curve brainpoolP256r1: that is not read");
 }
 
 #[test]
 fn a_short_rsa_key_is_refused() {
     let ada = Person::with("Ada", &KeyType::Rsa(1024), KeyVersion::V4);
     insta::assert_snapshot!(ada.told(), @"
-    no: it is signed by key ADA of Ada, which is too weak: RSA counts from 2048 bits on, and elliptic curves
-    no: it is signed by subkey SUB of key ADA of Ada, whose primary key is too weak: RSA counts from 2048 bits on, and elliptic curves
+    no: it is signed by key ADA of Ada, which is too weak: RSA counts from 2048 bits on
+    no: it is signed by subkey SUB of key ADA of Ada, whose primary key is too weak: RSA counts from 2048 bits on
     ");
 }
 
