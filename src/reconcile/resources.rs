@@ -16,6 +16,9 @@ use crate::engine::gather::listing::each;
 use crate::engine::reach::Reach;
 use crate::ports::cluster::{self, Conflicts, Mode, Patch, Place, Scope};
 
+/// How often an object is read and written, at most, where others write it too.
+const ATTEMPTS: usize = 4;
+
 /// Lists the custom resources of Backstay's namespace; none where their kinds are not served.
 ///
 /// # Errors
@@ -70,12 +73,27 @@ pub async fn write_status(
     }
 }
 
+/// Reads and writes once more where the object was changed in between, as it is by Backstay's own statuses.
+async fn settled(attempt: impl AsyncFn() -> Result<(), cluster::Error>) -> Result<(), cluster::Error> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(cluster::Error::Conflict(_)) => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
 /// Makes a view, or makes it as it should be. Views stay out of backups. What is somebody else's by now is left alone, and so is
 /// what changes meanwhile.
 ///
 /// # Errors
 /// The API server refuses, or gives no answer; somebody was faster.
 pub async fn show(reach: &Reach<'_>, home: &str, key: &Key, content: &Json) -> Result<(), cluster::Error> {
+    settled(async || show_once(reach, home, key, content).await).await
+}
+
+async fn show_once(reach: &Reach<'_>, home: &str, key: &Key, content: &Json) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
     let kind = kind.resource();
     let live = reach.reader.get(&kind, Some(home), &key.name).await?;
@@ -131,6 +149,10 @@ fn view(
 /// # Errors
 /// The API server refuses, or gives no answer; somebody has changed it meanwhile.
 pub async fn hide(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
+    settled(async || hide_once(reach, home, key).await).await
+}
+
+async fn hide_once(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
     let kind = kind.resource();
     let Some(live) = reach.reader.get(&kind, Some(home), &key.name).await? else { return Ok(()) };
@@ -149,6 +171,10 @@ pub async fn hide(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluste
 /// # Errors
 /// The API server refuses, or gives no answer; somebody has changed it meanwhile.
 pub async fn release(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
+    settled(async || release_once(reach, home, key).await).await
+}
+
+async fn release_once(reach: &Reach<'_>, home: &str, key: &Key) -> Result<(), cluster::Error> {
     let Some(kind) = Kind::of(key.kind) else { return Ok(()) };
     let kind = kind.resource();
     let Some(live) = reach.reader.get(&kind, Some(home), &key.name).await? else { return Ok(()) };
