@@ -262,3 +262,6 @@ fn event((home, replica): (&str, &str), (news, uid): (&News, &str), now: Timesta
         "count": 1,
     })
 }
+
+#[cfg(test)]
+mod tests;
