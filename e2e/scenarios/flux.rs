@@ -53,7 +53,7 @@ fn begin<'a>(sandbox: &'a Sandbox, release: &Release<'_>) -> Flux<'a> {
     release.until(90, ("policyrepository", "policy"), "Ready", "True InForce");
     let flux = Flux::up(sandbox);
     let manifests = fs::read_to_string(format!("{example}/flux.yaml")).unwrap();
-    flux.deliver(&manifests, &release.address());
+    flux.deliver(&manifests, &release.repository_url());
     flux.until_applied(&commit);
     flux
 }

@@ -133,46 +133,72 @@ fn taken_over(release: &Release<'_>) {
     });
 }
 
+/// A pod whose hook makes each run last this many seconds: time enough to meet the leader in the middle of one.
+const SLOW: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: slow, namespace: SHOP, labels: {app: slow}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: slow, image: BUSYBOX, imagePullPolicy: Never, command: [sleep, inf]}]
+";
+const HOOK: &str = "  hooks:
+  - {name: slow, hook: {when: PreBackup, labelSelector: {matchLabels: {app: slow}}, exec: {command: [sleep, '8']}}}
+";
+
 fn killed(sandbox: &Sandbox) {
     let release = Release::prepare(sandbox);
     let shop = format!("{}-shop", sandbox.namespace);
     sandbox.kubectl(&["create", "namespace", &shop]).expect(0);
+    sandbox.apply(&SLOW.replace("SHOP", &shop).replace("BUSYBOX", sandbox.parts.get("IMAGE")));
+    sandbox.kubectl(&["wait", "--for=condition=Ready", "pod/slow", "-n", &shop, "--timeout=60s"]).expect(0);
     release.push(&[
         ("locations.yaml", &release.location("vault", &folder(&release), "ReadWrite")),
-        ("policy.yaml", &policy("minutely", "* * * * *")),
+        ("policy.yaml", &(policy("minutely", "* * * * *") + HOOK)),
     ]);
-    release.install(2, "");
+    release.install(2, &format!("--set hooks.enabled=true --set 'hooks.namespaces={{{shop}}}'"));
     release.until(90, ("backuppolicy", "minutely"), "Ready", "True Scheduled");
     wait(90, "a run", || (!release.snapshots("vault").is_empty()).then_some(()));
-    let first = release.leader();
 
     // In the middle of a run, without a word.
-    let running = || release.field("backuppolicy", "minutely", ".status.running.by") == first;
-    wait(70, "a run is at work", || running().then_some(()));
+    let first = at_work(&release);
     sandbox
         .kubectl(&["delete", "pod", "-n", &sandbox.namespace, &first, "--grace-period=0", "--force"])
         .expect(0);
-    let second = wait(60, "another replica leads", || {
-        let leader = release.leader();
-        (!leader.is_empty() && leader != first).then_some(leader)
-    });
-    let before = release.snapshots("vault").len();
-    wait(150, "runs go on", || (release.snapshots("vault").len() > before).then_some(()));
-    every_minute_once(&release.snapshots("vault"));
+    followed(&release, &first);
 
-    // Cut off from the API server: it stops by itself, and another one leads.
-    let address = release.field("pod", &second, ".status.podIP");
-    let _cut = Cut::off(sandbox, &address);
-    wait(90, "a third leader", || {
-        let leader = release.leader();
-        (!leader.is_empty() && leader != second).then_some(())
-    });
-    let before = release.snapshots("vault").len();
-    wait(150, "runs go on", || (release.snapshots("vault").len() > before).then_some(()));
-    let snapshots = release.snapshots("vault");
-    every_minute_once(&snapshots);
+    // Cut off from the API server in the middle of a run: it stops by itself, and another one leads.
+    let second = at_work(&release);
+    let _cut = Cut::off(sandbox, &release.field("pod", &second, ".status.podIP"));
+    followed(&release, &second);
     release.in_pod(&["verify", "--location", "vault"]);
     release.uninstall();
+}
+
+/// The leader, as soon as it is in the middle of a run.
+#[track_caller]
+fn at_work(release: &Release<'_>) -> String {
+    wait(70, "a run is at work", || {
+        let leader = release.leader();
+        let by = release.field("backuppolicy", "minutely", ".status.running.by");
+        (!by.is_empty() && by == leader).then_some(leader)
+    })
+}
+
+/// Another replica leads, and each due time has one whole snapshot, also the one in which the old leader was lost.
+#[track_caller]
+fn followed(release: &Release<'_>, lost: &str) {
+    wait(90, "another replica leads", || {
+        let leader = release.leader();
+        (!leader.is_empty() && leader != lost).then_some(())
+    });
+    let before = release.snapshots("vault").len();
+    wait(150, "runs go on", || (release.snapshots("vault").len() > before + 1).then_some(()));
+    let snapshots = release.snapshots("vault");
+    every_minute_once(&snapshots);
+    for snapshot in &snapshots {
+        assert_eq!(snapshot["outcome"], "Complete", "{snapshot}");
+    }
 }
 
 /// No packet of a pod gets through to the machine, also not on connections that stand, until this is dropped.

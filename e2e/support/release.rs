@@ -149,11 +149,6 @@ impl<'a> Release<'a> {
             .to_owned()
     }
 
-    /// Address of the policy repository, as seen from the machine.
-    pub fn address(&self) -> String {
-        format!("{}/{}.git", self.sandbox.parts.get("GIT_HTTP_URL"), self.repository)
-    }
-
     /// A location in a folder of the bucket, as a document.
     pub fn location(&self, name: &str, folder: &str, access: &str) -> String {
         let parts = &self.sandbox.parts;
