@@ -199,6 +199,38 @@ async fn tags_lead_to_their_commits() {
     assert_eq!(opened(&git, &remote).await.commit_id(), Some(id.as_str()));
 }
 
+#[tokio::test]
+async fn a_name_that_was_pushed_later_does_not_stand_for_a_pinned_commit_or_tag() {
+    let home = TempDir::new().unwrap();
+    let (git, remote, folder) = empty(&home);
+    let tree = opened(&git, &remote).await;
+    let good = commit(&*tree, &[("a", "a")], "reviewed");
+    tree.push(&good).await.unwrap();
+    let tree = opened(&git, &remote).await;
+    let evil = commit(&*tree, &[("a", "b")], "not reviewed");
+    tree.push(&evil).await.unwrap();
+    for [name, at] in [
+        ["refs/tags/v1.0", &good],
+        ["refs/tags/same", &good],
+        ["refs/heads/same", &good],
+        ["refs/heads/v1.0", &evil],
+        [&format!("refs/heads/{good}"), &evil],
+        [&format!("refs/tags/{good}"), &evil],
+        [&format!("refs/heads/{}", &good[..9]), &evil],
+    ] {
+        self::git(&folder, &["update-ref", name, at]);
+    }
+    let any = |name: &str| Remote { reference: Reference::Any(name.into()), ..remote.clone() };
+    for name in [&good, "refs/tags/v1.0", "same"] {
+        assert_eq!(opened(&git, &any(name)).await.commit_id(), Some(good.as_str()), "{name}");
+    }
+    assert_eq!(opened(&git, &any("refs/heads/v1.0")).await.commit_id(), Some(evil.as_str()));
+    for (name, said) in [("v1.0", "branch and tag"), (&good[..9], "branch and commit")] {
+        let error = git.open(&any(name)).await.err().expect("nobody can know what is meant").to_string();
+        assert!(error.contains(said) && error.contains("write refs/heads/"), "{error}");
+    }
+}
+
 /// A clone whose commits Git signs with a new key, and those who may sign.
 struct Signing {
     home: TempDir,
