@@ -60,6 +60,15 @@ impl Writing {
             let notes = vec!["another process has committed this very run".to_owned()];
             return Ok(Built { commit: None, count: Count::default(), notes });
         }
+        if let Some(newer) =
+            last.filter(|last| last.finished > report.started && last.snapshot != report.snapshot)
+        {
+            let text = format!(
+                "{} began after this run and is committed already: it is the newer one",
+                newer.snapshot
+            );
+            return Ok(Built { commit: None, count: Count::default(), notes: vec![text] });
+        }
         let Changes { edits, state, count, mut notes } = changes(&self.facts, tip);
         let mut edits: Edits =
             edits.into_iter().map(|(path, blob)| (tip.folder.clone() + &path, blob)).collect();

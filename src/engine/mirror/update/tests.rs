@@ -331,3 +331,30 @@ async fn a_run_that_another_process_has_committed_is_not_committed_again() {
     assert_eq!((result.commit, result.notes.len()), (None, 1));
     assert_eq!(harbour.tree().await.files("").unwrap(), before);
 }
+
+/// It has looked at the cluster earlier than the one that is committed: what was made since would go.
+#[tokio::test]
+async fn a_run_that_was_overtaken_takes_nothing_away() {
+    let harbour = harbour();
+    let second = |n: i64| now() + jiff::Span::new().seconds(n);
+    let made = |started, finished, letters| BackupReport {
+        snapshot: SnapshotId::new("nightly", started, letters),
+        started,
+        finished,
+        ..report("nightly", &listed())
+    };
+    harbour
+        .backup_with(
+            &["ConfigMap shop/web a=1", "ConfigMap shop/new a=1"],
+            &made(second(5), second(10), "kwpa"),
+        )
+        .await;
+    let before = harbour.tree().await.files("").unwrap();
+    let result = harbour.backup_with(&["ConfigMap shop/web a=0"], &made(second(0), second(20), "abcd")).await;
+    assert_eq!(result.commit, None);
+    assert!(result.notes[0].contains("kwpa began after this run"), "{:?}", result.notes);
+    assert_eq!(harbour.tree().await.files("").unwrap(), before);
+    let result =
+        harbour.backup_with(&["ConfigMap shop/web a=2"], &made(second(10), second(30), "mnop")).await;
+    assert_eq!((result.count.changed, result.count.removed), (1, 1));
+}
