@@ -290,6 +290,7 @@ pub mod adapters {
         pub mod reference; // which commit is meant
         pub mod cache; // copies of remote repositories
         pub mod handles; // open ones
+        pub mod patience; // how long a server is waited for
         pub mod pending; // blobs to store
         pub mod sign; // signed commits
         /// Who signed them.

@@ -167,6 +167,11 @@ pub trait Tree: Send + Sync {
     /// Content of a blob.
     fn read(&self, blob: &str) -> Result<Vec<u8>, Error>;
 
+    /// Bytes of a blob, without reading them.
+    fn size(&self, blob: &str) -> Result<u64, Error> {
+        Ok(self.read(blob)?.len() as u64)
+    }
+
     /// The id a blob with this content has, without storing it.
     fn blob_id(&self, content: &[u8]) -> Oid;
 

@@ -11,13 +11,37 @@ const SIGNATURES: [&str; 3] = ["x-hub-signature-256", "x-gitea-signature", "x-si
 /// Header in which GitLab sends the secret itself.
 const TOKEN: &str = "x-gitlab-token";
 
-/// Whether any header proves that the sender knows the secret. An empty secret is known by nobody.
-pub fn is_genuine<'a>(header: impl Fn(&str) -> Option<&'a str>, body: &[u8], secret: &[u8]) -> bool {
+/// What the headers of a webhook prove before its body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The sender knows the secret.
+    Proven,
+    /// It says that its body is signed.
+    Signed,
+    /// Nothing.
+    Nothing,
+}
+
+/// What the headers prove. An empty secret is known by nobody.
+pub fn claim<'a>(header: impl Fn(&str) -> Option<&'a str>, secret: &[u8]) -> Claim {
     if secret.is_empty() {
-        return false;
+        return Claim::Nothing;
     }
-    let signed = SIGNATURES.iter().filter_map(|name| header(name)).any(|text| is_signed(text, body, secret));
-    signed || header(TOKEN).is_some_and(|token| is_same(token.as_bytes(), secret))
+    if header(TOKEN).is_some_and(|token| is_same(token.as_bytes(), secret)) {
+        return Claim::Proven;
+    }
+    if SIGNATURES.iter().any(|name| header(name).is_some()) { Claim::Signed } else { Claim::Nothing }
+}
+
+/// Whether any header proves that the sender of this body knows the secret.
+pub fn is_genuine<'a>(header: impl Fn(&str) -> Option<&'a str>, body: &[u8], secret: &[u8]) -> bool {
+    match claim(&header, secret) {
+        Claim::Proven => true,
+        Claim::Signed => {
+            SIGNATURES.iter().filter_map(|name| header(name)).any(|text| is_signed(text, body, secret))
+        }
+        Claim::Nothing => false,
+    }
 }
 
 fn is_signed(text: &str, body: &[u8], secret: &[u8]) -> bool {

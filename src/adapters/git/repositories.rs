@@ -13,6 +13,7 @@ use super::address::{Address, Place, Server};
 use super::cache::{Copy, InUse};
 use super::failure;
 use super::handles::Handles;
+use super::patience;
 use super::push::Target;
 use super::reference::{self, Position};
 use super::server::{self, Way};
@@ -29,6 +30,7 @@ impl Repositories {
     /// Keeps copies of what is on servers in a folder, which is made when it is needed. Repositories in folders are used
     /// where they are.
     pub fn new(cache: PathBuf, credentials: Credentials) -> Self {
+        patience::set();
         Self { cache, credentials: Arc::new(credentials) }
     }
 }

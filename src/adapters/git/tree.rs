@@ -96,6 +96,17 @@ impl git::Tree for Tree {
         })
     }
 
+    fn size(&self, blob: &str) -> Result<u64, Error> {
+        let id = Oid::from_str(blob).map_err(failure::local)?;
+        if let Some(content) = self.pending.read(id) {
+            return Ok(content.len() as u64);
+        }
+        self.handles.with(|repository| {
+            let header = repository.odb().and_then(|database| database.read_header(id));
+            header.map(|(bytes, _)| bytes as u64).map_err(failure::local)
+        })
+    }
+
     fn blob_id(&self, content: &[u8]) -> git::Oid {
         Oid::hash_object(ObjectType::Blob, content).unwrap_or(Oid::ZERO_SHA1).to_string()
     }

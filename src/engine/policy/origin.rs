@@ -156,6 +156,10 @@ impl<'a> Commit<'a> {
 impl Origin for Commit<'_> {
     fn read(&self, path: &str) -> Result<Option<FileContent>, Error> {
         let Some(blob) = self.files.get(path) else { return Ok(None) };
+        let length = self.tree.size(blob)?;
+        if length > MAX_FILE {
+            return Ok(Some(FileContent::TooLong(length)));
+        }
         Ok(Some(FileContent::of(self.tree.read(blob)?)))
     }
 

@@ -84,6 +84,7 @@ async fn a_first_commit_makes_the_branch(git: &dyn Git, at: At<'_>) {
     let blob = tree.write(b"one").unwrap();
     assert_eq!(blob, tree.blob_id(b"one"));
     assert_eq!(tree.read(&blob).unwrap(), b"one");
+    assert_eq!(tree.size(&blob).unwrap(), 3);
     let first = commit(&*tree, &[("a/b/one.yaml", "one"), ("two.yaml", "two")], "first\n\nTrailer: yes\n");
     assert_eq!(open(git, &at(main())).await.commit_id(), None, "a commit is nothing before its push");
     assert_eq!(tree.push(&first).await.unwrap(), Pushed::Landed);
