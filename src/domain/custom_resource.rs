@@ -83,7 +83,10 @@ pub const KINDS: [Kind; 7] = [
                 "has(self.mirror) != has(self.archive)",
                 "a location is a mirror or an archive, exactly one of them",
             ),
-            ("!has(self.retainUntil) || has(self.archive)", "only an archive can lock its objects"),
+            (
+                "!has(self.retainUntil)",
+                "retainUntil is not carried out by this version: set a default retention on the bucket",
+            ),
         ],
     },
     Kind {

@@ -28,7 +28,8 @@ pub struct LocationSpec {
     /// Whether Backstay may write and delete here. Default: `ReadWrite`.
     #[serde(default)]
     pub access_mode: AccessMode,
-    /// Object lock: every object written is retained this long by the storage. Absent: the bucket's own default.
+    /// Object lock: every object written would be retained this long by the storage. Not carried out yet, and refused: set a default
+    /// retention on the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain_until: Option<Duration>,
     /// How often the reconciler looks whether the location can be reached. Default: 5m; `0s` switches it off.
@@ -132,8 +133,9 @@ impl LocationSpec {
                 errors.push(FieldError::new(format!("/recipients/{index}"), "this recipient is named twice"));
             }
         }
-        if self.archive.is_none() && self.retain_until.is_some() {
-            errors.push(FieldError::new("/retainUntil", "only an `archive` can lock its objects"));
+        if self.retain_until.is_some() {
+            let help = "set a default retention on the bucket, and take retainUntil out";
+            errors.push(FieldError::new("/retainUntil", "this version does not carry it out").help(help));
         }
         errors
     }

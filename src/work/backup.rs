@@ -131,13 +131,6 @@ impl Around for Indebted<'_> {
 fn refuse(set: &PolicySet, name: &str, spec: &PolicySpec) -> Result<(), Failure> {
     for location in &spec.locations {
         let (_, found) = choose::location(set, location)?;
-        if found.retain_until.is_some() {
-            let text =
-                format!("location {location} asks for retainUntil, which this version does not carry out");
-            return Err(
-                Failure::usage(text).hint("set a default retention on the bucket, and take retainUntil out")
-            );
-        }
         match found.access_mode {
             AccessMode::ReadWrite => {}
             AccessMode::ReadOnly => {
