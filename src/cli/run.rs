@@ -66,19 +66,25 @@ async fn settings(app: &App, args: &RunArgs) -> Result<Settings, Failure> {
     }
     let unknown = |e| Failure::of(&e).hint("say how the cluster is called in archives: --cluster-name NAME");
     Ok(Settings {
-        replica: args.identity_of_replica.clone().unwrap_or_else(process::name),
+        replica: replica(args, app),
         git: source != PolicySource::Resources,
         resources: source != PolicySource::Git,
         interval: args.interval.as_std().max(std::time::Duration::from_secs(1)),
         restores: args.restore,
         runs: usize::from(args.max_runs),
         cluster: app.cluster_name().await.map_err(unknown)?,
-        fallback: if source == PolicySource::Both && app.settings.allowed_signers.is_none() {
-            Fallback::Views
-        } else {
-            Fallback::Revision
+        fallback: match (&app.settings.allowed_signers, source) {
+            (Some(_), _) => Fallback::Signed,
+            (None, PolicySource::Both) => Fallback::Views,
+            (None, PolicySource::Git | PolicySource::Resources) => Fallback::Revision,
         },
     })
+}
+
+/// The name of this replica: two processes on one host are two replicas.
+fn replica(args: &RunArgs, app: &App) -> String {
+    let own = || format!("{}-{}", process::name(), app.clock.letters());
+    args.identity_of_replica.clone().unwrap_or_else(own)
 }
 
 fn secret(args: &RunArgs) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {

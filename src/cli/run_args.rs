@@ -42,7 +42,7 @@ pub struct RunArgs {
     /// OTLP/HTTP; default: `$OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `$OTEL_EXPORTER_OTLP_ENDPOINT/v1/traces`, else none is sent
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
-    /// Name of this replica in the Lease; default: the host's name
+    /// Name of this replica in the Lease; default: the host's name and four random letters
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity_of_replica: Option<String>,
     /// Carries out restore requests whose `when` is `EmptyCluster` or `Always`

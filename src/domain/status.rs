@@ -222,6 +222,10 @@ pub struct LastVerified {
     /// When the last one that found nothing wrong ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sound: Option<Timestamp>,
+    /// That one: it is kept until a newer one was found sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub sound_snapshot: Option<SnapshotId>,
     /// What is wrong with it; empty for a sound snapshot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,

@@ -2,6 +2,7 @@
 //!
 //! In: `Action`, what is in force · Out: `Event` · Touches: through `App`
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::deliver::deliver;
 use super::empty::used_by;
-use super::event::{Action, Event, Held, News, Ran, Restored, Telling};
+use super::event::{Action, Event, Held, News, Ran, Restored, Telling, Unfetched};
 use super::lease::{self, Watch};
 use super::merge::InForce;
 use super::resources;
@@ -26,13 +27,14 @@ use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::layout;
 use crate::engine::backup::flow::Occasion;
 use crate::engine::gather::listing::each;
+use crate::engine::keep::retain::Proof;
 use crate::engine::reach::{Reach, Silent};
 use crate::engine::retry::Patience;
 use crate::engine::saved::verify::verify as verify_snapshot;
 use crate::ports::cluster::Scope;
 use crate::ports::git;
 use crate::work::failure::Failure;
-use crate::work::keep::{Deed, Pruned, prune_archive, rules};
+use crate::work::keep::{Deed, Pruned, proven, prune_archive, rules};
 use crate::work::restore::{Deletions, Ended};
 use crate::work::stop::Stop;
 use crate::work::wanted::Wanted;
@@ -65,6 +67,8 @@ pub struct Under {
     pub expected: Vec<SnapshotId>,
     /// Snapshots that were listed there before.
     pub known: Arc<Vec<SnapshotRecord>>,
+    /// What reading back has shown there, by policy.
+    pub proofs: BTreeMap<String, Proof>,
     /// Uid of the resource that news is about.
     pub uid: String,
 }
@@ -200,9 +204,11 @@ impl Hands {
     async fn fetch(
         &self,
         revision: Option<&str>,
-    ) -> Result<crate::engine::policy::repository::Repository, String> {
+    ) -> Result<crate::engine::policy::repository::Repository, Unfetched> {
         let reference = revision.or(self.app.settings.policy_ref.as_deref());
-        self.within(LOOK, repository::open_at(&self.app, repository::policy_path(&self.app), reference)).await
+        let opening = repository::open_at(&self.app, repository::policy_path(&self.app), reference);
+        let answer = self.within(LOOK, async { Ok(opening.await) }).await?;
+        answer.map_err(|failure| Unfetched { why: failure.line(), distrusts: failure.distrusts })
     }
 
     /// Earlier snapshots of a policy at all its archives.
@@ -309,8 +315,9 @@ impl Hands {
             AccessMode::ReadWrite => Deed::Trust(self.uid().await?, under.expected.clone()),
             AccessMode::ReadOnly => Deed::Show,
         };
+        let rules = proven(rules(set, None)?, &under.proofs);
         let Pruned { mut records, plan: _, report } =
-            prune_archive(&self.app, (name, spec), &rules(set, None)?, (&deed, &under.known)).await?;
+            prune_archive(&self.app, (name, spec), &rules, (&deed, &under.known)).await?;
         if let Some(report) = &report {
             records.retain(|record| !report.deleted.iter().any(|gone| gone.snapshot == record.id.as_str()));
         }
@@ -389,6 +396,12 @@ impl Hands {
 impl Under {
     /// Under this policy, with nothing else to know.
     pub fn policy(force: Arc<InForce>) -> Self {
-        Self { force, expected: Vec::new(), known: Arc::default(), uid: String::new() }
+        Self {
+            force,
+            expected: Vec::new(),
+            known: Arc::default(),
+            proofs: BTreeMap::new(),
+            uid: String::new(),
+        }
     }
 }

@@ -107,7 +107,14 @@ pub fn restore(spec: &RestoreSpec, restore: &Restore, allowed: bool) -> Vec<Clai
             vec![claim("Ready", Truth::True, "Partial", message)]
         }
         (Some(_), Some(Outcome::Failed) | None) => {
-            let message = format!("{from}; it failed: see `backstay restore status`, then change the token");
+            // The cluster is not empty any more: another token would find that, and do nothing.
+            let next = match spec.when {
+                RestoreWhen::EmptyCluster => {
+                    "go on with `backstay restore apply`, or say `when: Always` and change the token"
+                }
+                RestoreWhen::Always | RestoreWhen::Manual => "change the token",
+            };
+            let message = format!("{from}; it failed: see `backstay restore status`, then {next}");
             vec![
                 claim("Ready", Truth::False, "Failed", message.clone()),
                 claim("Stalled", Truth::True, "Failed", message),
@@ -132,7 +139,10 @@ pub fn repository(git: &Source) -> Vec<Claim> {
     };
     let good = revision(&git.good);
     if let Some(reason) = &git.unreachable {
-        let message = format!("{reason}; {good} stays in force");
+        let message = match &git.good {
+            Some(_) => format!("{reason}; {good} stays in force"),
+            None => format!("{reason}; no revision of it is in force"),
+        };
         return vec![claim("Ready", Truth::False, "FetchFailed", message)];
     }
     if let Some(first) = git.problems.first() {

@@ -47,8 +47,10 @@ pub struct Settings {
 pub enum Fallback {
     /// The views of its documents. Whoever may write custom resources can make one that looks like a view.
     Views,
-    /// The revision that was in force last, read from Git again: where custom resources are no policy, or commits are signed.
+    /// The revision that was in force last, as it is at hand or read from Git again: where custom resources are no policy.
     Revision,
+    /// The same, but only read from Git and checked again: where commits are signed.
+    Signed,
 }
 
 /// How often custom resources are listed.
@@ -141,6 +143,8 @@ pub struct Source {
     pub remembered: Option<String>,
     /// When that revision is looked for; `None` while it is, or need not be.
     pub recall_at: Option<Timestamp>,
+    /// Whether the revision in force is looked for as well: a newer commit is not trusted, and who may sign may have changed.
+    pub doubted: bool,
 }
 
 impl Source {
@@ -168,6 +172,8 @@ pub struct Policy {
     pub run: Option<Run>,
     /// What is asked for by annotation.
     pub requested: Option<String>,
+    /// Runs that were missed before this process knew the policy.
+    pub missed_before: u64,
 }
 
 /// Whether the archives were asked for earlier runs of a policy.
@@ -289,7 +295,7 @@ impl Desk {
         self.snapshot_views = SnapshotViews::default();
         self.again.clear();
         // What this replica knew of Git may be old: it is nothing but the last resort now.
-        let good = self.git.good.take();
+        let good = self.git.good.take().filter(|_| self.settings.fallback != Fallback::Signed);
         self.git = Source { good, fetch_at: self.settings.git.then_some(now), ..Source::default() };
         self.force = Arc::new(InForce::default());
         self.views = Arc::default();

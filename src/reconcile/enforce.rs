@@ -66,6 +66,7 @@ impl Desk {
             let status: PolicyStatus = remembered(resource.as_ref());
             let recall = if status.scheduled_since.is_some() { Recall::Done } else { Recall::Needed };
             Policy {
+                missed_before: status.missed_runs,
                 generation: 0,
                 timing: None,
                 period: None,

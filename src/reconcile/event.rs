@@ -173,15 +173,30 @@ pub struct Held {
     pub pruned: Option<PruneReport>,
 }
 
+/// Why no revision of the policy repository came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfetched {
+    /// What is wrong.
+    pub why: String,
+    /// The commit that is not signed by anybody who may, where that is why.
+    pub distrusts: Option<String>,
+}
+
+impl From<String> for Unfetched {
+    fn from(why: String) -> Self {
+        Self { why, distrusts: None }
+    }
+}
+
 /// The answer to an [`Action`], and signals from outside.
 #[derive(Debug)]
 pub enum Event {
     /// Who leads, as asked at a moment, or why that is not known.
     Led(Timestamp, Result<Seat, String>),
     /// The policy repository.
-    Fetched(Result<Repository, String>),
+    Fetched(Result<Repository, Unfetched>),
     /// A revision that was in force before.
-    Remembered(Result<Repository, String>),
+    Remembered(Result<Repository, Unfetched>),
     /// The custom resources.
     Listed(Result<Listing, String>),
     /// The newest snapshots of a policy: the newest one, and the newest Complete one.

@@ -224,11 +224,15 @@ fn verified(
         }
     };
     location.verify_at = Some(now);
-    let before = location.status.verified.get(&record.policy.name).and_then(|last| last.sound);
-    let sound = if findings.is_empty() { Some(whole(now)) } else { before };
+    let before = location.status.verified.remove(&record.policy.name);
+    let (sound, sound_snapshot) = if findings.is_empty() {
+        (Some(whole(now)), Some(record.id.clone()))
+    } else {
+        before.map(|last| (last.sound, last.sound_snapshot)).unwrap_or_default()
+    };
     let message = findings.join("; ");
-    let last =
-        LastVerified { snapshot: record.id.clone(), finished: whole(now), sound, message: message.clone() };
+    let (snapshot, finished) = (record.id.clone(), whole(now));
+    let last = LastVerified { snapshot, finished, sound, sound_snapshot, message: message.clone() };
     location.status.verified.insert(record.policy.name.clone(), last);
     if findings.is_empty() {
         return Vec::new();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::desk::{AGAIN, Desk, Fallback, LIST};
-use super::event::Listing;
-use super::merge::{Merged, merge};
+use super::event::{Listing, Unfetched};
+use super::merge::{InForce, Merged, merge};
 use super::resource::{Key, REPOSITORY, Resource};
 use crate::domain::problem::Problem;
 use crate::domain::status::RepositoryStatus;
@@ -23,7 +23,7 @@ const SHOWN: usize = 20;
 /// The repository was fetched, or could not be.
 pub fn fetched(
     desk: &mut Desk,
-    fetched: Result<Repository, String>,
+    fetched: Result<Repository, Unfetched>,
     identities: &Identities,
     now: Timestamp,
 ) {
@@ -33,9 +33,12 @@ pub fn fetched(
     desk.git.handled = desk.git.asked.take().or(desk.git.handled.take());
     let repository = match fetched {
         Ok(repository) => repository,
-        Err(reason) => {
-            tracing::warn!("cannot fetch the policy repository: {reason}");
-            let first = desk.git.unreachable.replace(reason).is_none();
+        Err(Unfetched { why, distrusts }) => {
+            tracing::warn!("cannot fetch the policy repository: {why}");
+            let first = desk.git.unreachable.replace(why).is_none();
+            if let Some(commit) = distrusts {
+                distrust(desk, &commit, now);
+            }
             if first && desk.git.newest.is_none() {
                 merge_anew(desk, identities, now);
             }
@@ -44,11 +47,13 @@ pub fn fetched(
     };
     desk.git.unreachable = None;
     desk.git.fetched = Some(now);
-    let same = desk.git.newest.as_ref().is_some_and(|newest| {
-        newest.revision.is_some() && newest.revision == repository.revision
-            || newest.files == repository.files
-    });
-    if same {
+    desk.git.doubted = false;
+    // Another commit with the same files is another revision: what is in force is called by its name.
+    let same = |newest: &Arc<Repository>| {
+        newest.revision == repository.revision
+            && (newest.revision.is_some() || newest.files == repository.files)
+    };
+    if desk.git.newest.as_ref().is_some_and(same) {
         return;
     }
     desk.git.newest = Some(Arc::new(repository));
@@ -58,24 +63,50 @@ pub fn fetched(
 /// The revision that was in force before this process led. It counts only if it can be in force now.
 pub fn remembered(
     desk: &mut Desk,
-    fetched: Result<Repository, String>,
+    fetched: Result<Repository, Unfetched>,
     identities: &Identities,
     now: Timestamp,
 ) {
     let repository = match fetched {
         Ok(repository) => repository,
-        Err(reason) => {
-            tracing::warn!("cannot fetch the revision that was in force: {reason}");
+        Err(Unfetched { why, distrusts }) => {
+            tracing::warn!("cannot fetch the revision that was in force: {why}");
             desk.git.recall_at = Some(after(now, AGAIN));
+            if let Some(commit) = distrusts {
+                distrust(desk, &commit, now);
+            }
             return;
         }
     };
+    desk.git.doubted = false;
     if desk.git.good.is_some() && desk.git.newest.is_some() {
         return;
     }
     desk.git.good = Some(Arc::new(repository));
     if !merge_anew(desk, identities, now) {
         desk.git.good = None;
+    }
+}
+
+/// A commit is not signed by anybody who may. If it is the one in force, nothing is any more: the key of its signer no longer counts.
+/// If it is a newer one, the one in force is checked again.
+fn distrust(desk: &mut Desk, commit: &str, now: Timestamp) {
+    let is = |known: &Option<Arc<Repository>>| {
+        known.as_ref().is_some_and(|known| known.revision.as_deref() == Some(commit))
+    };
+    if is(&desk.git.newest) {
+        desk.git.newest = None;
+    }
+    if is(&desk.git.good) {
+        tracing::error!(commit, "the revision in force is no longer trusted: nothing is in force");
+        (desk.git.good, desk.git.doubted) = (None, false);
+        desk.git.remembered = Some(commit.to_owned());
+        desk.enforce(InForce::default(), now);
+    } else if let Some(good) = &desk.git.good
+        && good.revision == desk.force.set.revision
+    {
+        desk.git.remembered.clone_from(&good.revision);
+        (desk.git.doubted, desk.git.recall_at) = (true, Some(now));
     }
 }
 

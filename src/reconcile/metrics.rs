@@ -311,7 +311,7 @@ impl Metrics {
         let missed = self.missed.get_or_create_owned(&of);
         // A counter of this process: what was missed before it led is in the status.
         let mut before = self.missed_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let base = *before.entry(name.to_owned()).or_insert(status.missed_runs);
+        let base = *before.entry(name.to_owned()).or_insert(policy.missed_before);
         missed.inc_by(status.missed_runs.saturating_sub(base).saturating_sub(missed.get()));
         if let Some(next) = status.next_run {
             put(&self.next_run, next.as_second());

@@ -54,7 +54,7 @@ pub fn next(desk: &mut Desk, now: Timestamp) -> Vec<Action> {
     }
     let broken = desk.git.good.is_none() && !desk.git.problems.is_empty();
     let refused = desk.git.newest.is_none() && desk.git.unreachable.is_some() && !desk.git.is_as_remembered();
-    if broken || refused && desk.settings.fallback == Fallback::Revision {
+    if broken || desk.git.doubted || refused && desk.settings.fallback != Fallback::Views {
         // The newest revision was no good before this process began: the one that was in force stays so.
         if take(&mut desk.git.recall_at, now, None) {
             actions.extend(desk.git.remembered.clone().map(|revision| Action::Fetch(Some(revision))));

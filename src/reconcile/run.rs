@@ -2,6 +2,7 @@
 //!
 //! In: `App`, `Settings` · Out: statuses, snapshots, restores · Touches: through `App`
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use super::trace::{loaded, traced};
 use crate::app::wiring::App;
 use crate::domain::identity::SnapshotId;
 use crate::domain::object::Json;
+use crate::domain::status::LastVerified;
+use crate::engine::keep::retain::Proof;
 use crate::engine::retry::after;
 use crate::engine::seal::age::Identities;
 use crate::work::failure::Failure;
@@ -63,6 +66,8 @@ struct Helm {
     /// Notices that are being sent.
     sending: usize,
     led: bool,
+    /// Whether the leader is to be told that the policy repository has changed.
+    knocked: bool,
     /// When it was last looked whether there is something to tell.
     told: Timestamp,
 }
@@ -91,6 +96,7 @@ pub async fn run(app: Arc<App>, settings: Settings, mut lines: Lines) -> Result<
         notices,
         sending: 0,
         led: false,
+        knocked: false,
         told: Timestamp::MIN,
     };
     let mut draining: Option<Timestamp> = None;
@@ -133,6 +139,8 @@ impl Helm {
             self.told = now;
             if leads {
                 actions.extend(tell(&mut self.desk, now).into_iter().map(Action::Tell));
+            } else if std::mem::take(&mut self.knocked) {
+                actions.push(Action::Tell(Telling::Knock));
             }
             self.board.post(&self.desk, now);
         }
@@ -154,12 +162,13 @@ impl Helm {
         }
     }
 
-    /// Somebody says that the policy repository has changed: the leader fetches it, another replica tells the leader.
+    /// Somebody says that the policy repository has changed: the leader fetches it, another replica tells the leader, once a second
+    /// at most.
     fn knock(&mut self) {
         if self.led {
             self.desk.knock();
         } else {
-            self.begin(Action::Tell(Telling::Knock));
+            self.knocked = true;
         }
     }
 
@@ -167,8 +176,10 @@ impl Helm {
         let mut under = Under::policy(self.desk.force.clone());
         if let Action::Prune(location) = &action {
             under.expected = self.expected(location);
-            let known = self.desk.locations.get(location);
-            under.known = known.map(|location| location.records.clone()).unwrap_or_default();
+            if let Some(location) = self.desk.locations.get(location) {
+                under.known = location.records.clone();
+                under.proofs = proofs(&location.status.verified);
+            }
         }
         if let Action::Tell(Telling::Announce(news)) = &action {
             for notice in self.notices.of(news, self.hands.app.clock.now()) {
@@ -255,6 +266,15 @@ impl Helm {
         self.hands.leave().await;
         tracing::info!("the lead is left to another replica");
     }
+}
+
+/// What prune has to know of the last verifications.
+fn proofs(verified: &BTreeMap<String, LastVerified>) -> BTreeMap<String, Proof> {
+    let proof = |last: &LastVerified| Proof {
+        sound: last.sound_snapshot.clone(),
+        damaged: (!last.message.is_empty()).then(|| last.snapshot.clone()),
+    };
+    verified.iter().map(|(policy, last)| (policy.clone(), proof(last))).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::act::{Hands, Under, act};
 use super::desk::Source;
-use super::event::{Action, Event, Held, Ran, Restored};
+use super::event::{Action, Event, Held, Ran, Restored, Unfetched};
 use crate::domain::report::{BackupReport, Outcome, RestoreReport};
 use crate::engine::policy::repository::Repository;
 use crate::ports::clock::Clock;
@@ -136,8 +136,8 @@ fn came(event: &Event) -> (Attributes, Option<String>) {
         ),
         Event::Restored(_, Ok(Restored::Now(report))) => restored(report),
         Event::Ran { result: Ran::Nothing(why), .. }
-        | Event::Fetched(Err(why))
-        | Event::Remembered(Err(why))
+        | Event::Fetched(Err(Unfetched { why, .. }))
+        | Event::Remembered(Err(Unfetched { why, .. }))
         | Event::Pruned(_, Err(why))
         | Event::Verified(_, _, Err(why))
         | Event::Restored(_, Err(why)) => (vec![ended_as(Outcome::Failed)], Some(why.clone())),

@@ -41,6 +41,8 @@ impl Exit {
 pub struct Failure {
     /// Exit code.
     pub exit: Exit,
+    /// The commit that is not signed by anybody who may, where that is why.
+    pub distrusts: Option<String>,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -49,7 +51,7 @@ pub struct Failure {
 impl Failure {
     /// The command line or a document is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), causes: Vec::new(), hint: None }
+        Self { exit: Exit::Usage, distrusts: None, message: message.into(), causes: Vec::new(), hint: None }
     }
 
     /// It could not be done; the error's chain is shown once.
@@ -96,6 +98,9 @@ impl Failure {
             wiring::Error::Git { source: git::Error::Signers { next: Some(next), .. }, .. } => {
                 Self::misused(error).hint(*next)
             }
+            wiring::Error::Git { source: git::Error::Untrusted { commit, .. }, .. } => {
+                Self { distrusts: Some(commit.clone()), ..Self::failed(error) }
+            }
             wiring::Error::Traces(traces) => Self::misused(error).hint(traces.next()),
             wiring::Error::Certificate(_) => Self::misused(error)
                 .hint("name a file with certificates as PEM, or unset the variable to trust the system's"),
@@ -131,7 +136,7 @@ impl Failure {
             }
             next = cause.source();
         }
-        Self { exit: Exit::Usage, message: error.to_string(), causes, hint: None }
+        Self { exit: Exit::Usage, distrusts: None, message: error.to_string(), causes, hint: None }
     }
 
     /// Adds what is to be known beside it.

@@ -13,7 +13,8 @@ use crate::domain::location::LocationSpec;
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::layout::{self, Listing};
 use crate::engine::archive::owner;
-use crate::engine::keep::prune::{GRACE, PrunePlan, PruneReport, Rule, plan, prune};
+use crate::engine::keep::prune::{GRACE, PrunePlan, PruneReport, plan, prune};
+use crate::engine::keep::retain::{Proof, Rule};
 
 use super::archives;
 use super::choose;
@@ -96,7 +97,16 @@ pub fn rules(set: &PolicySet, policy: Option<&str>) -> Result<BTreeMap<String, R
     let rule = |(name, spec): (&str, &crate::domain::policy::PolicySpec)| {
         let zone = spec.time_zone.as_deref().unwrap_or("UTC");
         let zone = TimeZone::get(zone).map_err(|e| Failure::usage(format!("policy {name}: {e}")))?;
-        Ok((name.to_owned(), Rule { retention: spec.retention.clone().unwrap_or_default(), zone }))
+        let retention = spec.retention.clone().unwrap_or_default();
+        Ok((name.to_owned(), Rule { retention, zone, proof: Proof::default() }))
     };
     chosen.into_iter().map(rule).collect()
+}
+
+/// The same rules, with what reading back has shown of each policy's snapshots.
+pub fn proven(mut rules: BTreeMap<String, Rule>, proofs: &BTreeMap<String, Proof>) -> BTreeMap<String, Rule> {
+    for (policy, rule) in &mut rules {
+        rule.proof = proofs.get(policy).cloned().unwrap_or_default();
+    }
+    rules
 }

@@ -8,29 +8,18 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::retain::{Reason, Verdict, retain, unjudged};
+use super::retain::{Reason, Rule, Verdict, retain, unjudged};
 use crate::domain::duration::Duration;
 use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
-use crate::domain::retention::Retention;
 use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::layout::{self, Listing, RECORD, Unfinished};
 use crate::ports::bucket::{self, Bucket};
 
 /// How long files without a record are left alone: their run may still be at work.
 pub const GRACE: Duration = Duration::seconds(24 * 3_600);
-
-/// How a policy's snapshots are kept.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Its rules; the default keeps everything.
-    pub retention: Retention,
-    /// Its time zone.
-    pub zone: TimeZone,
-}
 
 /// What would be deleted, and why everything else is not.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -99,7 +88,7 @@ pub fn plan(
     let mut plan = PrunePlan::default();
     for ((_, policy), records) in groups {
         plan.verdicts.extend(match rules.get(policy) {
-            Some(rule) => retain(&records, &rule.retention, &rule.zone, now),
+            Some(rule) => retain(&records, rule, now),
             None => records.iter().rev().map(of_no_policy).collect(),
         });
     }

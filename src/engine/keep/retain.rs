@@ -15,6 +15,26 @@ use crate::domain::report::Outcome;
 use crate::domain::retention::Retention;
 use crate::domain::snapshot::SnapshotRecord;
 
+/// How a policy's snapshots are kept.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its rules; the default keeps everything.
+    pub retention: Retention,
+    /// Its time zone.
+    pub zone: TimeZone,
+    /// What reading back has shown; the default knows nothing.
+    pub proof: Proof,
+}
+
+/// What reading back has shown of a policy's snapshots at a location.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The last one in which nothing was wrong.
+    pub sound: Option<SnapshotId>,
+    /// The last one, where something was wrong with it.
+    pub damaged: Option<SnapshotId>,
+}
+
 /// What becomes of one snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +66,10 @@ pub enum Reason {
     Newest,
     /// It is the newest one, and there is no Complete one.
     OnlyHope,
+    /// It is the last one that was read back and is sound.
+    Sound,
+    /// It was read back last and is damaged: somebody has to look at it.
+    Damaged,
     /// It started later than now.
     Future,
     /// It is younger than this.
@@ -79,6 +103,8 @@ impl fmt::Display for Reason {
             Self::Earlier => f.write_str("made by an earlier cluster of this name"),
             Self::Newest => f.write_str("newest Complete"),
             Self::OnlyHope => f.write_str("newest, and none is Complete"),
+            Self::Sound => f.write_str("last verified"),
+            Self::Damaged => f.write_str("damaged"),
             Self::Future => f.write_str("from the future"),
             Self::Ttl(ttl) => write!(f, "younger than {ttl}"),
             Self::Last(count) => write!(f, "one of the last {count}"),
@@ -124,13 +150,10 @@ impl Period {
 /// snapshot is always kept; where there is none, the newest Partial one. Failed runs count for nothing but `ttl`. Partial
 /// snapshots never take the place of a Complete one: `keepLast` takes Partial ones only while no Complete one is newer, and a
 /// period falls to its newest Complete snapshot, else to its newest Partial one; such periods are counted apart. A snapshot
-/// from the future is kept and counts for nothing. Never fails, deletes nothing.
-pub fn retain(
-    snapshots: &[SnapshotRecord],
-    rules: &Retention,
-    zone: &TimeZone,
-    now: Timestamp,
-) -> Vec<Verdict> {
+/// from the future is kept and counts for nothing, and so does one that was found damaged; the last one that was found sound is kept.
+/// Never fails, deletes nothing.
+pub fn retain(snapshots: &[SnapshotRecord], rule: &Rule, now: Timestamp) -> Vec<Verdict> {
+    let Rule { retention: rules, zone, proof } = rule;
     let mut verdicts: Vec<Verdict> = snapshots.iter().map(unjudged).collect();
     verdicts.sort_by(|a, b| (b.started, &b.snapshot).cmp(&(a.started, &a.snapshot)));
     let Retention { ttl, keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly } = rules;
@@ -147,11 +170,20 @@ pub fn retain(
             .map(|verdict| Verdict { kept: vec![Reason::NoRules], ..verdict })
             .collect();
     }
-    let (future, mut past): (Vec<_>, Vec<_>) = verdicts.iter_mut().partition(|verdict| verdict.started > now);
-    for verdict in future {
-        verdict.kept.push(Reason::Future);
+    let mut past = Vec::new();
+    for verdict in &mut verdicts {
+        if verdict.started > now {
+            verdict.kept.push(Reason::Future);
+        } else if proof.damaged.as_ref() == Some(&verdict.snapshot) {
+            verdict.kept.push(Reason::Damaged);
+        } else {
+            past.push(verdict);
+        }
     }
     keep_newest(&mut past);
+    if let Some(sound) = past.iter_mut().find(|verdict| proof.sound.as_ref() == Some(&verdict.snapshot)) {
+        sound.kept.push(Reason::Sound);
+    }
     if let Some(ttl) = ttl {
         keep_young(&mut past, *ttl, now);
     }

@@ -82,9 +82,18 @@ fn in_force(desk: &Desk) -> Vec<&str> {
     desk.force.set.policies.keys().map(String::as_str).collect()
 }
 
+fn untrusted(commit: &str) -> Unfetched {
+    Unfetched { why: "it is not to be trusted".into(), distrusts: Some(commit.into()) }
+}
+
+/// The newest commit is not signed by anybody who may.
+fn distrusted(desk: &mut Desk, commit: &str) {
+    fetched(desk, Err(untrusted(commit)), &Identities::default(), now());
+}
+
 fn refuse(desk: &mut Desk) {
     listed(desk, Ok(views()), &Identities::default(), now());
-    fetched(desk, Err("the commit is not to be trusted".into()), &Identities::default(), now());
+    distrusted(desk, "newer");
 }
 
 #[test]
@@ -113,4 +122,69 @@ fn where_they_may_not_the_revision_that_was_in_force_does() {
     refuse(&mut desk);
     assert_eq!(in_force(&desk), [""; 0]);
     assert!(next(&mut desk, now()).iter().any(asks));
+}
+
+/// A leader with a signed revision in force.
+fn signed() -> Desk {
+    let mut desk = leader(Fallback::Signed);
+    listed(&mut desk, Ok(views()), &Identities::default(), now());
+    fetched(&mut desk, Ok(good()), &Identities::default(), now());
+    assert_eq!(in_force(&desk), ["signed"]);
+    desk
+}
+
+fn asks_for_good(desk: &mut Desk) -> bool {
+    let asks = |action: &Action| matches!(action, Action::Fetch(Some(revision)) if revision == "good");
+    next(desk, now()).iter().any(asks)
+}
+
+#[test]
+fn the_revision_of_a_signer_who_no_longer_counts_is_in_force_no_more() {
+    let mut desk = signed();
+    distrusted(&mut desk, "good");
+    assert_eq!(in_force(&desk), [""; 0]);
+    listed(&mut desk, Ok(Listing { served: true, ..Listing::default() }), &Identities::default(), now());
+    assert_eq!(in_force(&desk), [""; 0]);
+    // The signer counts again.
+    fetched(&mut desk, Ok(good()), &Identities::default(), now());
+    assert_eq!(in_force(&desk), ["signed"]);
+}
+
+#[test]
+fn behind_a_newer_commit_that_is_not_trusted_the_one_in_force_is_checked_again() {
+    let mut desk = signed();
+    assert!(!asks_for_good(&mut desk));
+    distrusted(&mut desk, "newer");
+    assert_eq!(in_force(&desk), ["signed"]);
+    assert!(asks_for_good(&mut desk));
+    remembered(&mut desk, Err(Unfetched::from("no answer".to_owned())), &Identities::default(), now());
+    assert_eq!(in_force(&desk), ["signed"], "nothing is known against it");
+    remembered(&mut desk, Ok(good()), &Identities::default(), now());
+    assert!(!asks_for_good(&mut desk), "it was checked");
+    distrusted(&mut desk, "newer");
+    remembered(&mut desk, Err(untrusted("good")), &Identities::default(), now());
+    assert_eq!(in_force(&desk), [""; 0]);
+}
+
+#[test]
+fn a_replica_that_leads_again_takes_no_signed_revision_from_memory() {
+    for (fallback, wanted) in [(Fallback::Signed, &[][..]), (Fallback::Revision, &["signed"])] {
+        let mut desk = signed();
+        desk.settings.fallback = fallback;
+        desk.step_down(now());
+        desk.leads_until = Some(after(now(), lease::TRUST));
+        listed(&mut desk, Ok(views()), &Identities::default(), now());
+        fetched(&mut desk, Err(Unfetched::from("no answer".to_owned())), &Identities::default(), now());
+        assert_eq!(in_force(&desk), wanted, "{fallback:?}");
+    }
+}
+
+#[test]
+fn a_commit_with_the_same_files_is_the_revision_in_force() {
+    let mut desk = signed();
+    let amended = Repository { revision: Some("amended".into()), ..good() };
+    fetched(&mut desk, Ok(amended), &Identities::default(), now());
+    assert_eq!(desk.force.set.revision.as_deref(), Some("amended"));
+    assert_eq!(desk.git.good.as_ref().unwrap().revision.as_deref(), Some("amended"));
+    assert_eq!(in_force(&desk), ["signed"]);
 }

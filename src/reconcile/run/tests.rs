@@ -50,8 +50,11 @@ async fn a_schedule_makes_one_snapshot_at_each_due_time_and_shows_what_it_does()
     })
     .await;
     let records = world.records("vault");
-    assert!((3..=5).contains(&records.len()), "old ones are pruned: {}", records.len());
-    for pair in records.windows(2) {
+    assert!((4..=6).contains(&records.len()), "old ones are pruned: {}", records.len());
+    let vault = world.get("BackupLocation", "vault").await.unwrap();
+    let proof = vault.at("/status/verified/minutely/soundSnapshot").and_then(Json::as_str);
+    assert_eq!(proof, Some(records[0].id.as_str()), "the last one that was read back is kept");
+    for pair in records[1..].windows(2) {
         let (one, two) = (pair[0].id.started().unwrap(), pair[1].id.started().unwrap());
         assert_eq!(two.duration_since(one).as_secs(), 60, "{:?}", due_times(&records));
     }
@@ -336,4 +339,27 @@ async fn what_no_policy_covers_is_counted_and_told_once_for_each_change() {
         world.until("it is looked again", async || counted(1, 0)).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_was_missed_in_an_outage_is_counted_by_the_process_that_comes_after() {
+    let world = World::new().await;
+    world.policy("minutely", MINUTES);
+    during(world.replica("a", &Arc::new(Board::default())), async {
+        world.until("a run", async || !world.records("vault").is_empty()).await;
+        world.pass(Duration::from_secs(5)).await;
+    })
+    .await;
+    world.pass(Duration::from_mins(10)).await;
+    let before = world.records("vault").len();
+    let board = Arc::new(Board::default());
+    during(world.replica("b", &board), async {
+        world.until("a run", async || world.records("vault").len() > before).await;
+        world.pass(Duration::from_secs(5)).await;
+    })
+    .await;
+    let text = board.metrics();
+    let line = "backstay_missed_runs_total{policy=\"minutely\"} ";
+    let missed = text.lines().find_map(|found| found.strip_prefix(line)).expect("it is counted");
+    assert!((8..=10).contains(&missed.parse::<u64>().unwrap()), "{missed}");
 }

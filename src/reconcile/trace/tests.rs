@@ -97,7 +97,7 @@ fn a_span_says_what_an_action_was_about_and_what_came_of_it() {
         told(&prune, &Event::Pruned("vault".into(), Err("no answer within 60 s".into()))),
         told(&asked, &restore(Outcome::Complete)),
         told(&asked, &restore(Outcome::Failed)),
-        told(&Action::Fetch(Some("3f2a".into())), &Event::Remembered(Err("it is away".into()))),
+        told(&Action::Fetch(Some("3f2a".into())), &Event::Remembered(Err("it is away".to_owned().into()))),
     ];
     insta::assert_snapshot!(spans.join("\n"), @"
     backup: backstay.policy=shop backstay.due=2026-11-27T10:00:00Z backstay.run=shop-20261127t100000z-kwpa backstay.locations=vault Complete backstay.objects=0 backstay.bytes=42 backstay.outcome=Complete; fine
@@ -118,7 +118,7 @@ fn an_action_that_is_given_up_is_told_once_and_texts_are_cut() {
     let line = line(&kept);
     assert!(line.ends_with("backstay.outcome=GivenUp; it was given up before its end"), "{line}");
     assert!(line.contains(&"v".repeat(TEXT)) && !line.contains(&"v".repeat(TEXT + 1)), "{line}");
-    let long = told(&Action::Fetch(None), &Event::Fetched(Err("x".repeat(1000))));
+    let long = told(&Action::Fetch(None), &Event::Fetched(Err("x".repeat(1000).into())));
     assert!(long.ends_with(&"x".repeat(REASON)) && !long.contains(&"x".repeat(REASON + 1)), "{long}");
 }
 

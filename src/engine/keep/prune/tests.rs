@@ -1,15 +1,19 @@
 //! What a prune would delete, what it deletes, and what it does not.
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::adapters::memory::bucket::Fault;
 use crate::domain::report::Outcome::Complete;
+use crate::domain::retention::Retention;
 use crate::engine::archive::store::tests::{Stage, config_maps};
+use crate::engine::keep::retain::Proof;
 
 const NOW: &str = "2026-11-25T00:00:00Z";
 
 fn rules(keep_last: u32) -> BTreeMap<String, Rule> {
     let retention = Retention { keep_last: Some(keep_last), ..Retention::default() };
-    BTreeMap::from([("shop".to_owned(), Rule { retention, zone: TimeZone::UTC })])
+    BTreeMap::from([("shop".to_owned(), Rule { retention, zone: TimeZone::UTC, proof: Proof::default() })])
 }
 
 /// Three snapshots, a run that broke off long ago, one that did today, and something odd.

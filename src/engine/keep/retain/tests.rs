@@ -53,9 +53,16 @@ fn rules(text: &str) -> Retention {
     serde_json::from_value(fields.collect()).unwrap()
 }
 
-fn judged(rule: &str, zone: &str, now: &str, lines: &str) -> String {
-    let zone = TimeZone::get(zone).unwrap();
-    let verdicts = retain(&records(lines), &rules(rule), &zone, now.parse().unwrap());
+fn rule(retention: Retention, zone: &str) -> Rule {
+    Rule { retention, zone: TimeZone::get(zone).unwrap(), proof: Proof::default() }
+}
+
+fn judged(retention: &str, zone: &str, now: &str, lines: &str) -> String {
+    told(&rule(rules(retention), zone), now, lines)
+}
+
+fn told(rule: &Rule, now: &str, lines: &str) -> String {
+    let verdicts = retain(&records(lines), rule, now.parse().unwrap());
     let line = |verdict: &Verdict| {
         let kept: Vec<String> = verdict.kept.iter().map(ToString::to_string).collect();
         let kept = if kept.is_empty() { "-".to_owned() } else { kept.join(", ") };
@@ -214,14 +221,43 @@ fn no_rule_keeps_everything() {
 
 #[test]
 fn the_order_of_the_question_does_not_matter() {
-    let zone = TimeZone::UTC;
     let mut all = records("2026-11-01T00:00Z\n2026-11-02T00:00Z Partial\n2026-11-03T00:00Z");
-    let rule = rules("keepLast=1 keepDaily=1");
+    let rule = rule(rules("keepLast=1 keepDaily=1"), "UTC");
     let now = "2026-11-08T00:00Z".parse().unwrap();
-    let one = retain(&all, &rule, &zone, now);
+    let one = retain(&all, &rule, now);
     all.reverse();
-    assert_eq!(retain(&all, &rule, &zone, now), one);
-    assert_eq!(retain(&[], &rule, &zone, now), []);
+    assert_eq!(retain(&all, &rule, now), one);
+    assert_eq!(retain(&[], &rule, now), []);
+}
+
+/// The newest one has lost a part, and no run works any more: the one before it is all that is left.
+#[test]
+fn what_was_found_damaged_takes_no_place_of_a_good_one() {
+    let id = |time: &str| record(time.parse().unwrap(), Outcome::Complete).id;
+    let four = "2026-11-01T00:00Z\n2026-11-02T00:00Z\n2026-11-03T00:00Z\n2026-11-04T00:00Z";
+    let mut rule = rule(rules("keepLast=1 keepDaily=1 ttl=1h"), "UTC");
+    rule.proof.damaged = Some(id("2026-11-04T00:00Z"));
+    insta::assert_snapshot!(told(&rule, "2026-11-20T00:00Z", four), @"
+    2026-11-04T00:00:00Z Complete: damaged
+    2026-11-03T00:00:00Z Complete: newest Complete, one of the last 1, daily 2026-11-03
+    2026-11-02T00:00:00Z Complete: -
+    2026-11-01T00:00:00Z Complete: -
+    ");
+    // A newer one does not push out the last one that is known to be sound, until it has been read back itself.
+    rule.proof = Proof { sound: Some(id("2026-11-01T00:00Z")), damaged: Some(id("2026-11-03T00:00Z")) };
+    insta::assert_snapshot!(told(&rule, "2026-11-20T00:00Z", four), @"
+    2026-11-04T00:00:00Z Complete: newest Complete, one of the last 1, daily 2026-11-04
+    2026-11-03T00:00:00Z Complete: damaged
+    2026-11-02T00:00:00Z Complete: -
+    2026-11-01T00:00:00Z Complete: last verified
+    ");
+    rule.proof = Proof { sound: Some(id("2026-11-04T00:00Z")), damaged: None };
+    insta::assert_snapshot!(told(&rule, "2026-11-20T00:00Z", four), @"
+    2026-11-04T00:00:00Z Complete: newest Complete, last verified, one of the last 1, daily 2026-11-04
+    2026-11-03T00:00:00Z Complete: -
+    2026-11-02T00:00:00Z Complete: -
+    2026-11-01T00:00:00Z Complete: -
+    ");
 }
 
 prop_compose! {
@@ -245,14 +281,14 @@ proptest! {
         let records: Vec<SnapshotRecord> =
             records.into_iter().map(|r| (r.id.clone(), r)).collect::<BTreeMap<_, _>>().into_values().collect();
         let now = Timestamp::from_second(1_780_000_000 + 9_000 * 3_600).unwrap();
-        let rule = Retention {
+        let retention = Retention {
             ttl: Some(Duration::seconds(ttl * 3_600)),
             keep_last: Some(last),
             keep_daily: Some(daily),
             ..Retention::default()
         };
-        let zone = TimeZone::get("Europe/Berlin").unwrap();
-        let verdicts = retain(&records, &rule, &zone, now);
+        let rule = rule(retention, "Europe/Berlin");
+        let verdicts = retain(&records, &rule, now);
         prop_assert_eq!(verdicts.len(), records.len());
         let good = |v: &&Verdict| v.outcome == Outcome::Complete;
         let all = verdicts.iter().filter(good).count();
@@ -271,7 +307,7 @@ proptest! {
             .filter(|r| verdicts.iter().any(|v| v.snapshot == r.id && !v.kept.is_empty()))
             .cloned()
             .collect();
-        let again = retain(&left, &rule, &zone, now);
+        let again = retain(&left, &rule, now);
         prop_assert!(again.iter().filter(good).all(|verdict| !verdict.kept.is_empty()));
     }
 }
