@@ -64,6 +64,7 @@ impl Cover {
         let pace = if found.is_ok() { PACE } else { AGAIN };
         // Policy that has changed meanwhile has a look of its own.
         self.at = self.at.or(Some(after(now, pace)));
+        let first = self.found.is_none();
         let found = match found {
             Ok(found) => self.found.insert(found),
             Err(reason) => {
@@ -72,11 +73,13 @@ impl Cover {
             }
         };
         let names: BTreeSet<_> = found.uncovered.iter().map(|gap| (gap.what, gap.name.clone())).collect();
+        let message = found.to_string();
         if names == self.told {
-            return None;
+            // The replica that led before may have told that something was not.
+            let quiet = |about| News { about, tone: Tone::Quiet, reason: "Covered", message };
+            return about.filter(|_| first && names.is_empty()).map(quiet);
         }
         self.told = names;
-        let message = found.to_string();
         let (tone, reason) = if found.uncovered.is_empty() {
             tracing::info!("{message}");
             (Tone::Normal, "Covered")
@@ -106,7 +109,7 @@ mod tests {
     fn told(cover: &mut Cover, found: impl Into<Option<Coverage>>, now: &str) -> Option<&'static str> {
         let found = found.into().ok_or_else(|| "forbidden".to_owned());
         let news = cover.ends(found, Some(Key::new("PolicyRepository", "policy")), at(now));
-        news.map(|news| news.reason)
+        news.filter(|news| news.tone != Tone::Quiet).map(|news| news.reason)
     }
 
     #[test]
@@ -118,6 +121,15 @@ mod tests {
         assert_eq!(told(&mut cover, None, "10:45:00"), None);
         assert_eq!(told(&mut cover, found(&["shop", "till"]), "10:46:00"), Some("NotCovered"));
         assert_eq!(told(&mut cover, found(&[]), "11:00:00"), Some("Covered"));
+    }
+
+    #[test]
+    fn a_process_that_finds_all_covered_at_first_ends_what_another_has_told() {
+        let mut cover = Cover::default();
+        let mut end = |now| cover.ends(Ok(found(&[])), Some(Key::new("PolicyRepository", "policy")), at(now));
+        let news = end("10:00:00").expect("it may end something");
+        assert_eq!((news.tone, news.reason), (Tone::Quiet, "Covered"));
+        assert_eq!(end("10:15:00"), None);
     }
 
     #[test]

@@ -212,6 +212,8 @@ pub struct Location {
     pub prune_at: Option<Timestamp>,
     /// Whether it was listed; never for mirrors, which need not be.
     pub listed: bool,
+    /// Whether what was to be deleted was, the last time; `None` before the first time.
+    pub prunes: Option<bool>,
     /// When a snapshot is read back next; `None` while one is.
     pub verify_at: Option<Timestamp>,
     /// Snapshots of this cluster, as last listed.

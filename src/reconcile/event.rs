@@ -122,6 +122,8 @@ pub enum Tone {
     Normal,
     /// Somebody should look.
     Warning,
+    /// As it should be, and as far as is known it always was: it only ends what another process, or another place, may have begun.
+    Quiet,
 }
 
 /// How a run ended.

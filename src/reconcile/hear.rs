@@ -157,7 +157,11 @@ fn checked(desk: &mut Desk, name: &str, reached: Result<(), String>, now: Timest
             let message = "the location can be reached again".to_owned();
             vec![Action::announce(News { about, tone: Tone::Normal, reason: "LocationReached", message })]
         }
-        (None | Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => Vec::new(),
+        (None, Ok(())) => {
+            let message = "the location can be reached".to_owned();
+            vec![Action::announce(News { about, tone: Tone::Quiet, reason: "LocationReached", message })]
+        }
+        (Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => Vec::new(),
     }
 }
 
@@ -169,6 +173,7 @@ fn pruned(desk: &mut Desk, name: &str, held: Result<Held, String>, now: Timestam
     let held = match held {
         Ok(held) => held,
         Err(message) => {
+            location.prunes = Some(false);
             return vec![Action::announce(News {
                 about,
                 tone: Tone::Warning,
@@ -181,9 +186,14 @@ fn pruned(desk: &mut Desk, name: &str, held: Result<Held, String>, now: Timestam
     location.status.verified.retain(|policy, _| location.status.snapshots.contains_key(policy));
     location.records = Arc::new(held.records);
     location.listed = true;
+    let before = location.prunes.replace(held.pruned.as_ref().is_none_or(|report| report.failed.is_empty()));
     let Some(report) = held.pruned.filter(|report| !report.deleted.is_empty() || !report.failed.is_empty())
     else {
-        return Vec::new();
+        if before == Some(true) {
+            return Vec::new();
+        }
+        let message = "there is nothing left to delete".to_owned();
+        return vec![Action::announce(News { about, tone: Tone::Quiet, reason: "Pruned", message })];
     };
     let message =
         report.failed.first().map(|(what, why)| format!("{}: {why}", what.snapshot)).unwrap_or_default();
@@ -240,4 +250,48 @@ fn verified(
     let about = Key::new("BackupLocation", name);
     let message = format!("snapshot {} is damaged: {message}", record.id);
     vec![Action::announce(News { about, tone: Tone::Warning, reason: "VerifyFailed", message })]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::keep::prune::PruneReport;
+    use crate::reconcile::event::Telling;
+    use crate::reconcile::learn::tests::signed;
+
+    fn told(desk: &mut Desk, event: Event) -> Vec<(Tone, &'static str)> {
+        let now = "2026-11-27T10:00:00Z".parse().unwrap();
+        let news = |action: Action| match action {
+            Action::Tell(Telling::Announce(news)) => Some((news.tone, news.reason)),
+            _ => None,
+        };
+        hear(desk, event, &Identities::default(), now).into_iter().filter_map(news).collect()
+    }
+
+    fn reached(desk: &mut Desk, reached: Result<(), String>) -> Vec<(Tone, &'static str)> {
+        told(desk, Event::Checked("vault".into(), reached))
+    }
+
+    fn pruned(desk: &mut Desk, held: Result<Held, String>) -> Vec<(Tone, &'static str)> {
+        told(desk, Event::Pruned("vault".into(), held))
+    }
+
+    #[test]
+    fn the_first_good_look_ends_what_was_told_by_another_process_or_of_another_place() {
+        let mut desk = signed();
+        assert_eq!(reached(&mut desk, Ok(())), [(Tone::Quiet, "LocationReached")]);
+        assert_eq!(reached(&mut desk, Ok(())), []);
+        assert_eq!(reached(&mut desk, Err("refused".into())), [(Tone::Warning, "LocationUnreachable")]);
+        assert_eq!(reached(&mut desk, Ok(())), [(Tone::Normal, "LocationReached")]);
+    }
+
+    #[test]
+    fn a_prune_that_works_again_ends_one_that_did_not() {
+        let held = || Held { records: Vec::new(), pruned: Some(PruneReport::default()) };
+        let mut desk = signed();
+        assert_eq!(pruned(&mut desk, Ok(held())), [(Tone::Quiet, "Pruned")]);
+        assert_eq!(pruned(&mut desk, Ok(held())), []);
+        assert_eq!(pruned(&mut desk, Err("no answer".into())), [(Tone::Warning, "PruneFailed")]);
+        assert_eq!(pruned(&mut desk, Ok(held())), [(Tone::Quiet, "Pruned")]);
+    }
 }

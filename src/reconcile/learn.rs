@@ -191,4 +191,4 @@ fn text(problems: &[Problem]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

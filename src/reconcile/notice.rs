@@ -103,6 +103,7 @@ fn wants(receiver: &Receiver, tone: Tone, reason: &str) -> bool {
     let tone = match tone {
         Tone::Warning => WARNING,
         Tone::Normal => NORMAL,
+        Tone::Quiet => return false,
     };
     receiver.on.iter().any(|word| word == tone || word == reason)
 }
@@ -137,7 +138,7 @@ fn address(receiver: &Receiver) -> String {
 fn severity(tone: Tone) -> &'static str {
     match tone {
         Tone::Warning => "warning",
-        Tone::Normal => "info",
+        Tone::Normal | Tone::Quiet => "info",
     }
 }
 
@@ -146,7 +147,7 @@ fn slack(cluster: &str, news: &News) -> Json {
     let plain = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mark = match news.tone {
         Tone::Warning => ":warning:",
-        Tone::Normal => ":white_check_mark:",
+        Tone::Normal | Tone::Quiet => ":white_check_mark:",
     };
     let title = format!("{mark} *{}* {} in cluster {}", news.reason, news.about, plain(cluster));
     let message = plain(&short(&news.message, MESSAGE));

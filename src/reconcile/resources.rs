@@ -251,7 +251,7 @@ fn event((home, replica): (&str, &str), (news, uid): (&News, &str), now: Timesta
         "involvedObject": {
             "apiVersion": API_VERSION, "kind": about.kind, "name": about.name, "namespace": home, "uid": uid,
         },
-        "type": match tone { Tone::Normal => "Normal", Tone::Warning => "Warning" },
+        "type": match tone { Tone::Normal | Tone::Quiet => "Normal", Tone::Warning => "Warning" },
         "reason": reason,
         "message": message,
         "source": {"component": "backstay"},

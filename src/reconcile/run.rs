@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::act::{Hands, Under};
 use super::board::Board;
 use super::desk::{Desk, Settings};
-use super::event::{Action, Event, Telling};
+use super::event::{Action, Event, Telling, Tone};
 use super::hear::hear;
 use super::lease::Watch;
 use super::next::{next, pause};
@@ -186,6 +186,9 @@ impl Helm {
                 let notify = Action::Tell(Telling::Notify(notice));
                 self.work.push(traced(&self.hands, under.clone(), notify));
                 self.sending += 1;
+            }
+            if news.tone == Tone::Quiet {
+                return;
             }
             under.uid = self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
         }

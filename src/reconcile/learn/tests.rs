@@ -125,7 +125,7 @@ fn where_they_may_not_the_revision_that_was_in_force_does() {
 }
 
 /// A leader with a signed revision in force.
-fn signed() -> Desk {
+pub(in crate::reconcile) fn signed() -> Desk {
     let mut desk = leader(Fallback::Signed);
     listed(&mut desk, Ok(views()), &Identities::default(), now());
     fetched(&mut desk, Ok(good()), &Identities::default(), now());

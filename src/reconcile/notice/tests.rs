@@ -137,6 +137,16 @@ fn an_alertmanager_is_told_the_beginning_and_the_end() {
 }
 
 #[test]
+fn quiet_news_ends_an_alert_and_disturbs_nobody() {
+    let reached = news(Tone::Quiet, "LocationReached", "the location can be reached");
+    let told = sent(&mut notices("alertmanager", "[Warning, Normal]"), &reached, "10:00:00");
+    assert!(told.contains("LocationUnreachable") && !told.contains("startsAt"), "{told}");
+    for form in ["slack", "webhook"] {
+        assert_eq!(sent(&mut notices(form, "[Warning, Normal, LocationReached]"), &reached, "10:00:00"), "");
+    }
+}
+
+#[test]
 fn a_receiver_gets_what_it_asks_for() {
     let complete = news(Tone::Normal, "BackupComplete", "snapshot daily-1");
     let gets = |on: &str, news: &News| !notices("webhook", on).of(news, at("10:00:00")).is_empty();
