@@ -1,4 +1,4 @@
-//! The chart on a real API server and a real node: admission, releases, the pod's own rules.
+//! The chart on a real API server and a real node: admission, releases, the pod's own rules; and the account of an example.
 
 use crate::Scenario;
 use crate::scenarios::chart::{CHARTS, UNMONITORED, VALUES, helm};
@@ -15,6 +15,7 @@ pub fn all() -> Vec<Scenario> {
         Scenario { name: "plain-manifests-take-image-and-name", needs: &[Need::Helm, Need::Api], run: plain },
         Scenario { name: "a-release-comes-changes-and-goes", needs: &[Need::Helm, Need::Api], run: released },
         Scenario { name: "an-account-may-what-values-say", needs: &[Need::Helm, Need::Api], run: rights },
+        Scenario { name: "the-hardened-account-may-what-its-hooks-do", needs: &[Need::Api], run: hardened },
         Scenario {
             name: "the-program-runs-as-the-chart-says",
             needs: &[Need::Helm, Need::Api, Need::Node],
@@ -188,6 +189,51 @@ fn rights(sandbox: &Sandbox) {
         }
     }
     helm(sandbox, &format!("helm uninstall backstay -n {namespace}")).expect(0);
+}
+
+/// What the hooks of examples/hardened do, by docs/hooks.md: verb, resource, and subresource if there is one.
+const HARDENED: [(&str, &str, &str); 11] = [
+    ("get", "pods", "exec"),
+    ("create", "pods", "exec"),
+    ("get", "jobs.batch", ""),
+    ("create", "jobs.batch", ""),
+    ("delete", "jobs.batch", ""),
+    ("get", "pods", "log"),
+    ("get", "deployments.apps", ""),
+    ("list", "deployments.apps", ""),
+    ("patch", "deployments.apps", ""),
+    ("get", "statefulsets.apps", ""),
+    ("patch", "statefulsets.apps", ""),
+];
+
+/// The account of examples/hardened may do that in the shop, and nowhere else.
+fn hardened(sandbox: &Sandbox) {
+    let namespace = &sandbox.namespace;
+    let (shop, other) = (format!("{namespace}-shop"), format!("{namespace}-other"));
+    for place in [&shop, &other] {
+        sandbox.kubectl(&["create", "namespace", place]).expect(0);
+    }
+    let roles = format!("{CHARTS}/../examples/hardened/cluster/rbac.yaml");
+    let roles = std::fs::read_to_string(roles).unwrap();
+    let roles = roles
+        .replace("  name: backstay\n  labels:", &format!("  name: {namespace}\n  labels:"))
+        .replace("namespace: backstay", &format!("namespace: {namespace}"))
+        .replace("namespace: shop", &format!("namespace: {shop}"))
+        .replace("backstay-reader", &format!("{namespace}-reader"));
+    sandbox.apply(&roles);
+    let account = format!("system:serviceaccount:{namespace}:backstay");
+    let may = |(verb, resource, sub): (&str, &str, &str), place: &str| {
+        let question = ["auth", "can-i", verb, resource, "--subresource", sub, "-n", place, "--as", &account];
+        sandbox.kubectl(&question).code == 0
+    };
+    for asked in HARDENED {
+        assert!(may(asked, &shop), "{asked:?} in {shop}");
+        // It lists everything everywhere: that is what a backup is.
+        assert!(asked.0 == "list" || !may(asked, &other), "{asked:?} in {other}");
+    }
+    for kind in ["clusterrolebinding", "clusterrole"] {
+        sandbox.kubectl(&["delete", kind, &format!("{namespace}-reader")]).expect(0);
+    }
 }
 
 /// What the node has, and nothing that it lacks: it does not count its disk.
