@@ -197,5 +197,8 @@ fn demo(sandbox: &Sandbox) {
 fn init(sandbox: &Sandbox) {
     sandbox.backstay(&["init", &sandbox.path("fresh")]).expect(0);
     sandbox.backstay(&["validate", "--policy-repo", &sandbox.path("fresh")]).expect(0);
+    // Without a schedule it would cover nothing, and do nothing in a cluster.
+    let policy = std::fs::read_to_string(sandbox.path("fresh/policy.yaml")).unwrap();
+    assert!(policy.contains("\n  schedule: "), "{policy}");
     sandbox.backstay(&["init", &sandbox.path("fresh")]).expect(2).says("fresh");
 }
