@@ -14,6 +14,7 @@ pub fn all() -> Vec<Scenario> {
         Scenario { name: "a-wrong-value-of-the-chart-is-named", needs: &[Need::Helm], run: refused },
         Scenario { name: "what-is-made-from-the-chart-is-fresh", needs: &[Need::Helm], run: fresh },
         Scenario { name: "two-releases-share-no-object", needs: &[Need::Helm, Need::Api], run: two },
+        Scenario { name: "dns-is-open-where-its-pods-listen", needs: &[Need::Helm], run: names },
         Scenario { name: "long-names-fit", needs: &[Need::Helm, Need::Api], run: long },
         Scenario { name: "alerts-fire-when-they-should", needs: &[Need::Helm, Need::Promtool], run: alerts },
         Scenario { name: "queries-of-the-dashboard-are-valid", needs: &[Need::Promtool], run: dashboard },
@@ -121,6 +122,15 @@ fn two(sandbox: &Sandbox) {
             assert!(namespace.is_empty() || namespace == home, "{kind} {name} stands in {namespace}");
         }
     }
+}
+
+/// The pods of OpenShift's DNS listen on another port than its Service.
+fn names(sandbox: &Sandbox) {
+    let policy = "helm template x $CHART -s templates/networkpolicy.yaml";
+    let usual = helm(sandbox, &format!("{policy} -f $VALUES/everything.yaml")).expect(0);
+    usual.says("{protocol: UDP, port: 53}").says_not("5353");
+    let openshift = helm(sandbox, &format!("{policy} -f $VALUES/openshift.yaml")).expect(0);
+    openshift.says("{protocol: UDP, port: 5353}").says("{protocol: TCP, port: 5353}");
 }
 
 fn long(sandbox: &Sandbox) {
