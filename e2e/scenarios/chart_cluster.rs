@@ -133,7 +133,7 @@ fn released(sandbox: &Sandbox) {
 }
 
 /// What is asked: verb, resource, and where; then the answers by default, with hooks in the shop, and with restores as well.
-const RIGHTS: [(&str, &str, &str, [bool; 3]); 22] = [
+const RIGHTS: [(&str, &str, &str, [bool; 3]); 29] = [
     ("list", "secrets", "shop", [true, true, true]),
     ("list", "nodes", "", [true, true, true]),
     ("list", "certificatesigningrequests.certificates.k8s.io", "", [true, true, true]),
@@ -151,11 +151,18 @@ const RIGHTS: [(&str, &str, &str, [bool; 3]); 22] = [
     ("patch", "deployments.apps", "shop", [false, true, true]),
     ("patch", "deployments.apps", "other", [false, false, true]),
     ("create", "configmaps", "", [true, true, true]),
-    ("update", "leases.coordination.k8s.io", "", [true, true, true]),
+    ("patch", "configmaps", "", [true, true, true]),
+    ("delete", "configmaps", "", [false, false, true]),
+    ("create", "leases.coordination.k8s.io", "", [true, true, true]),
+    ("patch", "leases.coordination.k8s.io", "", [false, false, true]),
+    ("update", "leases.coordination.k8s.io", "", [false, false, true]),
     ("create", "secrets", "", [true, true, true]),
     ("update", "secrets", "", [false, false, true]),
     ("create", "pods", "", [false, false, true]),
-    ("create", "events.events.k8s.io", "", [true, true, true]),
+    ("create", "events", "", [true, true, true]),
+    ("patch", "events", "", [false, false, true]),
+    ("create", "events.events.k8s.io", "", [false, false, true]),
+    ("patch", "deployments.apps/scale", "shop", [false, false, true]),
 ];
 
 /// Asks the API server's own authorizer, and makes a backup with no more than the least rights. No place: Backstay's namespace.
@@ -182,6 +189,13 @@ fn rights(sandbox: &Sandbox) {
             }
             let may = sandbox.kubectl(&question).code == 0;
             assert_eq!(may, expected[number], "{verb} {resource} in {home} with {set:?}");
+        }
+        // The Lease that it leads by, and no other.
+        for (lease, may) in [("backstay", 0), ("another", 1)] {
+            let lease = format!("leases.coordination.k8s.io/{lease}");
+            let question = ["auth", "can-i", "patch", &lease, "-n", namespace, "--as", &account];
+            let expected = if number == 2 { 0 } else { may };
+            sandbox.kubectl(&question).expect(expected);
         }
         if number == 0 {
             let kubeconfig = sandbox.account(namespace, "backstay");
