@@ -123,11 +123,20 @@ fn released(sandbox: &Sandbox) {
     assert_eq!((policy(".spec.schedule"), policy(".metadata.uid")), ("@daily".to_owned(), uid));
     let state = ["create", "configmap", "journal", "-n", namespace];
     sandbox.kubectl(&state).expect(0);
+    sandbox.apply(
+        "apiVersion: backstay.dev/v1alpha1
+kind: BackupPolicy
+metadata: {name: of-people, namespace: NAMESPACE}
+spec: {schedule: '@daily', locations: [archive]}
+",
+    );
     helm(sandbox, &format!("helm uninstall comes-and-goes -n {namespace}"))
         .expect(0)
         .says("backuppolicies.backstay.dev");
     assert!(sandbox.object("crd", "", "backuppolicies.backstay.dev").is_some());
     assert!(sandbox.object("configmap", namespace, "journal").is_some());
+    assert!(sandbox.object("backuppolicies", namespace, "of-people").is_some());
+    assert!(sandbox.object("backuppolicies", namespace, "everything").is_none(), "it belongs to the release");
     let cluster = sandbox.kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"]).expect(0);
     cluster.says_not(&format!("{namespace}:"));
 }
