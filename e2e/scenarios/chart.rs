@@ -53,7 +53,7 @@ fn lint(sandbox: &Sandbox) {
 }
 
 /// What is set, and what the refusal must say.
-const WRONG: [(&str, &str); 19] = [
+const WRONG: [(&str, &str); 21] = [
     ("replica=3", "'replica' not allowed"),
     ("image.tga=1", "'tga' not allowed"),
     ("hooks.namespace=shop", "'namespace' not allowed"),
@@ -70,6 +70,8 @@ const WRONG: [(&str, &str); 19] = [
     ("policyRepository.source=git", "policyRepository.url is empty"),
     ("policyRepository.existingSecret=git", "policyRepository.url is empty"),
     ("policyRepository.url=https://me:word@git.example.org/x", "holds a password"),
+    ("tmp.sizeLimit=20Gi", "resources.limits.ephemeral-storage is 5Gi"),
+    ("resources.limits.ephemeral-storage=1000M", "tmp.sizeLimit is 4Gi"),
     ("hooks.enabled=true", "hooks.namespaces"),
     ("policies[0].kind=BackupPolicies,policies[0].metadata.name=x", "/policies/0/kind"),
     (

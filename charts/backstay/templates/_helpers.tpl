@@ -106,6 +106,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* Bytes of a quantity such as 4Gi or 500M; nothing for forms that nobody writes, such as 1e9. */}}
+{{- define "backstay.bytes" -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" (toString .) -}}
+{{- $unit := trimPrefix $number (toString .) -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 0x1p10 "Mi" 0x1p20 "Gi" 0x1p30 "Ti" 0x1p40 "Pi" 0x1p50 -}}
+{{- if and $number (hasKey $units $unit) -}}
+{{- mulf (float64 $number) (get $units $unit) | printf "%.0f" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What a schema cannot say: values that need each other. */}}
 {{- define "backstay.check" -}}
 {{- $git := .Values.policyRepository -}}
@@ -119,6 +129,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- if regexMatch "^[a-z+]+://[^/@]*:[^/@]*@" $git.url -}}
 {{- fail "policyRepository.url holds a password: put it into a Secret and name that in policyRepository.existingSecret" -}}
+{{- end -}}
+{{- $size := include "backstay.bytes" .Values.tmp.sizeLimit -}}
+{{- $most := dig "limits" "ephemeral-storage" "" (default dict .Values.resources) -}}
+{{- $limit := include "backstay.bytes" $most -}}
+{{- if and $size $limit (gt (float64 $size) (float64 $limit)) -}}
+{{- fail (printf "tmp.sizeLimit is %v, but resources.limits.ephemeral-storage is %v: the pod would be evicted before the folder is full. Raise both" .Values.tmp.sizeLimit $most) -}}
 {{- end -}}
 {{- if and .Values.hooks.enabled .Values.rbac.create (not .Values.hooks.namespaces) -}}
 {{- fail "hooks.enabled needs hooks.namespaces: name the namespaces in which hooks may act, or [\"*\"] for every one" -}}
