@@ -14,6 +14,7 @@ pub fn all() -> Vec<Scenario> {
         Scenario { name: "a-wrong-value-of-the-chart-is-named", needs: &[Need::Helm], run: refused },
         Scenario { name: "what-is-made-from-the-chart-is-fresh", needs: &[Need::Helm], run: fresh },
         Scenario { name: "two-releases-share-no-object", needs: &[Need::Helm, Need::Api], run: two },
+        Scenario { name: "only-the-cluster-roles-have-wildcards", needs: &[Need::Helm], run: wildcards },
         Scenario { name: "dns-is-open-where-its-pods-listen", needs: &[Need::Helm], run: names },
         Scenario { name: "long-names-fit", needs: &[Need::Helm, Need::Api], run: long },
         Scenario { name: "alerts-fire-when-they-should", needs: &[Need::Helm, Need::Promtool], run: alerts },
@@ -122,6 +123,22 @@ fn two(sandbox: &Sandbox) {
     for (objects, home) in [(first, one), (second, other)] {
         for [kind, namespace, name] in objects {
             assert!(namespace.is_empty() || namespace == home, "{kind} {name} stands in {namespace}");
+        }
+    }
+}
+
+/// Policies against wildcards in roles are told to make an exception for cluster roles, by name.
+fn wildcards(sandbox: &Sandbox) {
+    for values in VALUES {
+        let template = format!("helm template backstay $CHART -n backstay -f $VALUES/{values}.yaml");
+        let all = helm(sandbox, &template).expect(0).stdout;
+        let roles = all.split("\n---").filter(|object| object.contains("\nkind: Role\n"));
+        let roles: Vec<&str> = roles.collect();
+        assert!(!roles.is_empty());
+        assert!(roles.iter().all(|role| !role.contains('*')), "{roles:#?}");
+        let cluster = all.split("\n---").filter(|object| object.contains("\nkind: ClusterRole\n"));
+        for role in cluster.filter(|role| role.contains("[\"*\"]")) {
+            assert!(role.contains("\n  name: backstay:backstay:"), "{role}");
         }
     }
 }
