@@ -396,6 +396,7 @@ pub mod reconcile {
     pub mod tell; // what is written of it
     pub mod empty; // whether a cluster is empty
     pub mod resources; // the door to custom resources
+    pub mod under; // what an action has to know
     pub mod act; // carries an action out
     pub mod trace; // and tells how long it took
     pub mod series; // what metrics are told apart by

@@ -143,7 +143,7 @@ fn wildcards(sandbox: &Sandbox) {
     }
 }
 
-/// The pods of OpenShift's DNS listen on another port than its Service.
+/// The pods of `OpenShift`'s DNS listen on another port than its Service.
 fn names(sandbox: &Sandbox) {
     let policy = "helm template x $CHART -s templates/networkpolicy.yaml";
     let usual = helm(sandbox, &format!("{policy} -f $VALUES/everything.yaml")).expect(0);

@@ -2,7 +2,6 @@
 //!
 //! In: `Action`, what is in force · Out: `Event` · Touches: through `App`
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,10 @@ use super::deliver::deliver;
 use super::empty::used_by;
 use super::event::{Action, Event, Held, News, Ran, Restored, Telling, Unfetched};
 use super::lease::{self, Watch};
-use super::merge::InForce;
 use super::resources;
+use super::under::Under;
 use crate::app::wiring::{self, App};
 use crate::domain::coverage::Coverage;
-use crate::domain::identity::SnapshotId;
 use crate::domain::location::AccessMode;
 use crate::domain::object::{Placed, Resource};
 use crate::domain::policy::PolicySpec;
@@ -27,7 +25,6 @@ use crate::domain::snapshot::SnapshotRecord;
 use crate::engine::archive::layout;
 use crate::engine::backup::flow::Occasion;
 use crate::engine::gather::listing::each;
-use crate::engine::keep::retain::Proof;
 use crate::engine::reach::{Reach, Silent};
 use crate::engine::retry::Patience;
 use crate::engine::saved::verify::verify as verify_snapshot;
@@ -56,21 +53,6 @@ pub struct Hands {
     pub replica: String,
     /// What was seen of the Lease.
     pub watch: Arc<Mutex<Watch>>,
-}
-
-/// The policy that an action is carried out under, and what it needs to know of the desk.
-#[derive(Clone)]
-pub struct Under {
-    /// Policy.
-    pub force: Arc<InForce>,
-    /// Snapshots that the list of an archive must have.
-    pub expected: Vec<SnapshotId>,
-    /// Snapshots that were listed there before.
-    pub known: Arc<Vec<SnapshotRecord>>,
-    /// What reading back has shown there, by policy.
-    pub proofs: BTreeMap<String, Proof>,
-    /// Uid of the resource that news is about.
-    pub uid: String,
 }
 
 /// Carries an action out. Dropping the future is how it is given up; the outside world stays valid.
@@ -389,19 +371,6 @@ impl Hands {
         let leave = async |reach: Reach<'_>, home: &str| lease::leave(&reach, home, &self.replica).await;
         if let Err(reason) = self.at_home(leave).await {
             tracing::warn!("cannot leave the lead: {reason}");
-        }
-    }
-}
-
-impl Under {
-    /// Under this policy, with nothing else to know.
-    pub fn policy(force: Arc<InForce>) -> Self {
-        Self {
-            force,
-            expected: Vec::new(),
-            known: Arc::default(),
-            proofs: BTreeMap::new(),
-            uid: String::new(),
         }
     }
 }

@@ -110,7 +110,7 @@ pub fn restore(spec: &RestoreSpec, restore: &Restore, allowed: bool) -> Vec<Clai
             // The cluster is not empty any more: another token would find that, and do nothing.
             let next = match spec.when {
                 RestoreWhen::EmptyCluster => {
-                    "go on with `backstay restore apply`, or say `when: Always` and change the token"
+                    "go on with `backstay restore apply --token NEW`, or say `when: Always` and change the token"
                 }
                 RestoreWhen::Always | RestoreWhen::Manual => "change the token",
             };

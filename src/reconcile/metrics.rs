@@ -259,7 +259,12 @@ impl Metrics {
             }
         }
         self.figures.uncovered(desk.cover.found());
-        for (name, policy) in desk.policies.iter().filter(|(_, policy)| policy.recall == Recall::Done) {
+        for (name, policy) in &desk.policies {
+            if policy.recall != Recall::Done {
+                // It runs once its archives have said when it ran last.
+                self.policy_ready.get_or_create(&OfPolicy { policy: name.clone() }).set(0);
+                continue;
+            }
             let suspended = desk.force.set.policies.get(name).is_some_and(|spec| spec.suspend);
             self.policy(name, policy, suspended);
         }

@@ -2,7 +2,6 @@
 //!
 //! In: `App`, `Settings` · Out: statuses, snapshots, restores · Touches: through `App`
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc};
 
-use super::act::{Hands, Under};
+use super::act::Hands;
 use super::board::Board;
 use super::desk::{Desk, Settings};
 use super::event::{Action, Event, Telling, Tone};
@@ -22,11 +21,9 @@ use super::next::{next, pause};
 use super::notice::{Known, Notices};
 use super::tell::tell;
 use super::trace::{loaded, traced};
+use super::under::Under;
 use crate::app::wiring::App;
-use crate::domain::identity::SnapshotId;
 use crate::domain::object::Json;
-use crate::domain::status::LastVerified;
-use crate::engine::keep::retain::Proof;
 use crate::engine::retry::after;
 use crate::engine::seal::age::Identities;
 use crate::work::failure::Failure;
@@ -173,14 +170,7 @@ impl Helm {
     }
 
     fn begin(&mut self, action: Action) {
-        let mut under = Under::policy(self.desk.force.clone());
-        if let Action::Prune(location) = &action {
-            under.expected = self.expected(location);
-            if let Some(location) = self.desk.locations.get(location) {
-                under.known = location.records.clone();
-                under.proofs = proofs(&location.status.verified);
-            }
-        }
+        let under = Under::of(&self.desk, &action);
         if let Action::Tell(Telling::Announce(news)) = &action {
             for notice in self.notices.of(news, self.hands.app.clock.now()) {
                 let notify = Action::Tell(Telling::Notify(notice));
@@ -190,21 +180,8 @@ impl Helm {
             if news.tone == Tone::Quiet {
                 return;
             }
-            under.uid = self.desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
         }
         self.work.push(traced(&self.hands, under, action));
-    }
-
-    /// Snapshots that a list of an archive must have: the last Complete one of every policy that goes there, and did before.
-    fn expected(&self, location: &str) -> Vec<SnapshotId> {
-        let counted = self.desk.locations.get(location).map(|location| &location.status.snapshots);
-        let goes_there = |name: &String| {
-            let spec = self.desk.force.set.policies.get(name);
-            spec.is_some_and(|spec| spec.locations.iter().any(|one| one == location))
-                && counted.is_some_and(|counted| counted.contains_key(name))
-        };
-        let policies = self.desk.policies.iter().filter(|(name, _)| goes_there(name));
-        policies.filter_map(|(_, policy)| policy.status.last_complete.as_ref()?.snapshot.clone()).collect()
     }
 
     fn take_in(&mut self, event: Event) {
@@ -269,15 +246,6 @@ impl Helm {
         self.hands.leave().await;
         tracing::info!("the lead is left to another replica");
     }
-}
-
-/// What prune has to know of the last verifications.
-fn proofs(verified: &BTreeMap<String, LastVerified>) -> BTreeMap<String, Proof> {
-    let proof = |last: &LastVerified| Proof {
-        sound: last.sound_snapshot.clone(),
-        damaged: (!last.message.is_empty()).then(|| last.snapshot.clone()),
-    };
-    verified.iter().map(|(policy, last)| (policy.clone(), proof(last))).collect()
 }
 
 #[cfg(test)]

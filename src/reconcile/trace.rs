@@ -8,9 +8,10 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 
-use super::act::{Hands, Under, act};
+use super::act::{Hands, act};
 use super::desk::Source;
 use super::event::{Action, Event, Held, Ran, Restored, Unfetched};
+use super::under::Under;
 use crate::domain::report::{BackupReport, Outcome, RestoreReport};
 use crate::engine::policy::repository::Repository;
 use crate::ports::clock::Clock;

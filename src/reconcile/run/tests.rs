@@ -363,3 +363,23 @@ async fn what_was_missed_in_an_outage_is_counted_by_the_process_that_comes_after
     let missed = text.lines().find_map(|found| found.strip_prefix(line)).expect("it is counted");
     assert!((8..=10).contains(&missed.parse::<u64>().unwrap()), "{missed}");
 }
+
+#[tokio::test]
+async fn a_policy_whose_archive_cannot_say_when_it_ran_is_not_ready() {
+    let world = World::new().await;
+    world.policy("minutely", MINUTES);
+    let vault = world.folder.path().join("vault");
+    fs::write(&vault, "no folder").unwrap();
+    let board = Arc::new(Board::default());
+    let ready = |value: &str| {
+        board.metrics().contains(&format!("backstay_policy_ready{{policy=\"minutely\"}} {value}"))
+    };
+    during(world.replica("a", &board), async {
+        world.until("it is known", async || ready("0")).await;
+        world.pass(Duration::from_mins(2)).await;
+        assert!(ready("0"));
+        fs::remove_file(&vault).unwrap();
+        world.until("it runs", async || ready("1") && !world.records("vault").is_empty()).await;
+    })
+    .await;
+}
