@@ -48,16 +48,26 @@ pub fn fetched(
     desk.git.unreachable = None;
     desk.git.fetched = Some(now);
     desk.git.doubted = false;
-    // Another commit with the same files is another revision: what is in force is called by its name.
-    let same = |newest: &Arc<Repository>| {
-        newest.revision == repository.revision
-            && (newest.revision.is_some() || newest.files == repository.files)
-    };
-    if desk.git.newest.as_ref().is_some_and(same) {
+    let newest = desk.git.newest.as_ref();
+    if newest.is_some_and(|newest| newest.revision.is_some() && newest.revision == repository.revision) {
         return;
     }
-    desk.git.newest = Some(Arc::new(repository));
-    merge_anew(desk, identities, now);
+    let same = newest.is_some_and(|newest| newest.files == repository.files);
+    let repository = Arc::new(repository);
+    desk.git.newest = Some(repository.clone());
+    if same {
+        renamed(desk, repository);
+    } else {
+        merge_anew(desk, identities, now);
+    }
+}
+
+/// Another commit has the same files, as where a mirror is in the same repository: what is in force is called by its name.
+fn renamed(desk: &mut Desk, repository: Arc<Repository>) {
+    if desk.git.problems.is_empty() && desk.git.good.is_some() {
+        Arc::make_mut(&mut desk.force).set.revision.clone_from(&repository.revision);
+        desk.git.good = Some(repository);
+    }
 }
 
 /// The revision that was in force before this process led. It counts only if it can be in force now.

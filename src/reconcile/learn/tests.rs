@@ -183,8 +183,24 @@ fn a_replica_that_leads_again_takes_no_signed_revision_from_memory() {
 fn a_commit_with_the_same_files_is_the_revision_in_force() {
     let mut desk = signed();
     let amended = Repository { revision: Some("amended".into()), ..good() };
+    let views = desk.views.clone();
     fetched(&mut desk, Ok(amended), &Identities::default(), now());
     assert_eq!(desk.force.set.revision.as_deref(), Some("amended"));
     assert_eq!(desk.git.good.as_ref().unwrap().revision.as_deref(), Some("amended"));
+    assert!(Arc::ptr_eq(&views, &desk.views), "nothing was made anew");
     assert_eq!(in_force(&desk), ["signed"]);
+}
+
+#[test]
+fn a_commit_with_the_same_errors_changes_nothing() {
+    let mut desk = signed();
+    let mut broken = good();
+    broken.files.remove(0);
+    for revision in ["broken", "still-broken"] {
+        let broken = Repository { revision: Some(revision.into()), ..broken.clone() };
+        fetched(&mut desk, Ok(broken), &Identities::default(), now());
+        assert_eq!(desk.force.set.revision.as_deref(), Some("good"));
+        assert_eq!(desk.git.good.as_ref().unwrap().revision.as_deref(), Some("good"));
+        assert!(!desk.git.problems.is_empty());
+    }
 }
