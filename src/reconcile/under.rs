@@ -38,18 +38,15 @@ impl Under {
     /// Under what is in force now.
     pub fn of(desk: &Desk, action: &Action) -> Self {
         let mut under = Self::policy(desk.force.clone());
-        match action {
-            Action::Prune(name) => {
-                under.expected = expected(desk, name);
-                if let Some(location) = desk.locations.get(name) {
-                    under.known = location.records.clone();
-                    under.proofs = proofs(&location.status.verified);
-                }
+        if let Action::Prune(name) = action {
+            under.expected = expected(desk, name);
+            if let Some(location) = desk.locations.get(name) {
+                under.known = location.records.clone();
+                under.proofs = proofs(&location.status.verified);
             }
-            Action::Tell(Telling::Announce(news)) => {
-                under.uid = desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
-            }
-            _ => {}
+        }
+        if let Action::Tell(Telling::Announce(news)) = action {
+            under.uid = desk.resource(&news.about).map(|found| found.uid.clone()).unwrap_or_default();
         }
         under
     }
