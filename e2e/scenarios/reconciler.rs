@@ -263,9 +263,6 @@ spec:
         ("before.yaml", &release.location("before", &folder, "ReadOnly")),
         ("restore.yaml", &request),
     ]);
-    for object in ["backuppolicies", "restorerequests", "backuplocations", "policyrepositories"] {
-        sandbox.kubectl(&["delete", object, "--all", "-n", &sandbox.namespace]).expect(0);
-    }
     release.install(1, "");
     release.until(150, ("restorerequest", "everything"), "Ready", "True Complete");
     let page = || sandbox.object("configmap", &shop, "page");
